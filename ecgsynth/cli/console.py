@@ -1,0 +1,88 @@
+"""What the commands show while they work: a bar for people, a few plain lines for logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+
+class Progress(Protocol):
+    """Called by the work as it goes.
+
+    Parameters
+    ----------
+    done : int
+        How much is done, in records or steps.
+    total : int or None
+        How much there is to do; None where that is not known.
+    note : str
+        A few words on how it goes, such as ``"loss 0.21"``.
+    """
+
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        """Say how far the work is."""
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C, where it is known what became of the output."""
+
+    exit_code = 130
+
+
+@contextmanager
+def guarded(out: Path, advice: str = "") -> Iterator[None]:
+    """Turn Ctrl-C into a line that says that nothing was written to ``out``, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; nothing was written to {out}.{advice}") from None
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """A progress bar on stderr where that is a terminal, else a line for every quarter of the work."""
+    if sys.stderr.isatty():
+        with _bar(title) as bar:
+            yield bar
+    else:
+        yield _lines(title)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as display:
+        task = display.add_task(title, total=None, note="")
+
+        def show(done: int, total: int | None, note: str = "") -> None:
+            display.update(task, completed=done, total=total, note=note)
+
+        yield show
+
+
+def _lines(title: str) -> Progress:
+    shown = 0
+
+    def show(done: int, total: int | None, note: str = "") -> None:
+        nonlocal shown
+        quarter = 4 * done // total if total else 0
+        if quarter > shown:
+            shown = quarter
+            click.echo(f"{title}: {done} of {total}" + (f", {note}" if note else ""), err=True)
+
+    return show

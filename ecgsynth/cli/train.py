@@ -1,0 +1,52 @@
+"""``ecgsynth train``: a generator for recordings of one's own, starting from the shipped weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecgsynth.cli.console import guarded, progress
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--rhythm", default=None, help="What every record shows, where the folder itself does not say.")
+@click.option(
+    "--labels", type=click.Path(path_type=Path), default=None, help="CSV of record, rhythm, subject."
+)
+@click.option("--generator", type=click.Choice(["cvae", "cgan"]), default="cvae", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="FILE.safetensors to write.")
+@click.option("--from-weights", type=click.Path(path_type=Path), default=None, help="[default: the shipped]")
+@click.option("--steps", type=click.IntRange(min=1), default=2000, show_default=True, help="At most so many.")
+@click.option("--max-minutes", type=float, default=None, help="Stop after so many minutes.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=24, show_default=True)
+@click.option("--lr", type=float, default=3e-4, show_default=True, help="Learning rate.")
+@click.option(
+    "--patience", type=click.IntRange(min=1), default=5, show_default=True, help="Checks without gain."
+)
+@click.option("--resume", is_flag=True, help="Continue a training that was interrupted.")
+@click.option("--log", type=click.Choice(["csv", "tensorboard"]), default="csv", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--allow-few-people", is_flag=True, help="Learn rhythms shown by fewer than 3 people.")
+@click.option("--devices", default="auto", show_default=True, help="How many accelerators, or auto.")
+def train(data: Path, out: Path, **options: Any) -> None:
+    """Train a generator on DATA, a folder of WFDB records, and write a checkpoint.
+
+    The rhythm of each record comes from its .atr marks, its SNOMED Dx comment, a CSV, or --rhythm. People
+    held out stop the training when it no longer gets better on them.
+
+    \b
+    Examples:
+      ecgsynth train my_vt --rhythm vt --out vt.safetensors
+      ecgsynth generate --rhythm vt --weights vt.safetensors -n 500
+    """
+    with guarded(out, " Continue with --resume."), progress("Training") as show:
+        from ecgsynth.training import TrainOptions, train_on_folder
+
+        result = train_on_folder(TrainOptions(data=data, out=out, **options), progress=show)
+    click.echo(f"Wrote {result.out}: {result.people} people, {result.steps} steps, {result.stopped}.")
+    click.echo(
+        f"Use it: ecgsynth generate --generator {options['generator']} --weights {result.out} --rhythm ..."
+    )

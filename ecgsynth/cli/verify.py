@@ -1,0 +1,31 @@
+"""``ecgsynth verify``: whether a dataset still is as it was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ecgsynth.errors import OutputError
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def verify(folder: Path) -> None:
+    """Check the dataset FOLDER: sums, lists, headers and samples. Exit code 5 if anything does not match.
+
+    \b
+    Example:
+      ecgsynth verify af
+    """
+    from ecgsynth.export import verify_dataset
+
+    report = verify_dataset(folder)
+    for problem in report.problems:
+        click.echo(f"{problem.file}: {problem.what}")
+    if not report.ok:
+        raise OutputError(
+            f"{folder} is not as it was written: {len(report.problems)} problems, listed above."
+            " Copy or generate it again."
+        )
+    click.echo(f"OK: {folder}, {report.records} records, {report.files} files match their sums.")

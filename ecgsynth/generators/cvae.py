@@ -1,0 +1,52 @@
+"""Conditional variational autoencoder: ``p(strip | beats, rhythm, lead, source, latent)``.
+
+The latent is one vector per record. It is read from another part of the same recording than the part
+that is reconstructed, so it can only hold what lasts: who, and which device. The observation noise is
+Gaussian with a spectrum that the decoder estimates every 160 ms, in an orthonormal lapped transform, so
+that the loss weighs every frequency by how well it can be known, and sampling gives the noise back.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ecgsynth.generators.learned import Learned, StripNet
+
+
+class CVAE(Learned):
+    """Conditional VAE; see the module."""
+
+    name = "cvae"
+
+
+def encode(net: StripNet, batch: dict[str, Tensor], prefix: str = "seen_") -> tuple[Tensor, Tensor]:
+    """Mean and log variance ``[B, latent]`` of the posterior, from the part of the record with `prefix`."""
+    record = net.encoder.record(batch["lead"], batch["source"], batch["demographics"], batch["gain"][:, None])
+    scaled = batch[prefix + "signal"] / batch["gain"].exp()[:, None, None]
+    return net.encoder(
+        scaled, batch[prefix + "fine"], batch[prefix + "coarse"], batch[prefix + "rhythm"], record
+    )
+
+
+def record_vector(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> Tensor:
+    """FiLM vector ``[B, film]`` of a batch with the latent ``[B, latent]``."""
+    full = torch.cat([latent, batch["gain"][:, None]], dim=1)
+    return net.decoder.record(batch["lead"], batch["source"], batch["demographics"], full)
+
+
+def negative_log_likelihood(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> Tensor:
+    """Per record ``[B]``, in nats, of the strip to be reconstructed, up to a constant.
+
+    ``0.5 * sum(r^2 / v + log v)`` over the coefficients r of the residual and their variances v.
+    """
+    mean, spread = net.decoder(
+        batch["fine"], batch["coarse"], batch["rhythm"], record_vector(net, batch, latent)
+    )
+    rest = net.lapped(batch["signal"] / batch["gain"].exp()[:, None, None] - mean)
+    return 0.5 * (rest.square() * torch.exp(-spread) + spread).flatten(1).sum(1)
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence ``[B, latent]`` of the posterior from N(0, 1), per latent, in nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

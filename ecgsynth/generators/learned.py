@@ -1,0 +1,228 @@
+"""What the cVAE and the cGAN have in common: configuration, networks, and rendering a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ecgsynth.generators.blocks import CONTEXT, HOP, Decoder, Encoder, LappedTransform
+from ecgsynth.generators.conditions import (
+    HOP_FRAMES,
+    PATCH,
+    RHYTHM_INDEX,
+    Conditions,
+    beat_class,
+    make_conditions,
+    rhythm_per_frame,
+)
+from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
+from ecgsynth.generators.plan import PLAN_FS, Plan
+from ecgsynth.generators.wander import WANDER_HZ, draw_wander
+
+#: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
+ROWS = 16
+#: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
+PIECE_FRAMES = 1024
+
+
+@dataclass(frozen=True)
+class LearnedConfig:
+    """Architecture of a learned generator.
+
+    Attributes
+    ----------
+    outputs : tuple of str
+        Leads generated at once: one name that stands for "the lead asked" (``"*"``), or the eight
+        independent leads.
+    leads : tuple of str
+        Lead names that can be asked for.
+    sources : tuple of str
+        Databases whose people and devices it learned.
+    latent : int
+        Numbers in the record latent.
+    width : int
+        Channels per frame.
+    film : int
+        Channels of the record vector.
+    """
+
+    outputs: tuple[str, ...]
+    leads: tuple[str, ...]
+    sources: tuple[str, ...]
+    latent: int = 32
+    width: int = 128
+    film: int = 96
+
+
+class StripNet(nn.Module):
+    """Encoder, decoder, prior over latents and wander spectra: everything a checkpoint holds."""
+
+    def __init__(self, config: LearnedConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, leads, sources = len(config.outputs), len(config.leads), len(config.sources)
+        self.encoder = Encoder(channels, leads, sources, config.latent, config.width, config.film)
+        self.decoder = Decoder(channels, leads, sources, config.latent + 1, config.width, config.film)
+        self.prior = LatentFlow(config.latent, leads, sources, 160)
+        self.lapped = LappedTransform()
+        self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
+
+
+def demographics_vector(age: float | None, sex: str | None) -> list[float]:
+    """Age in units of 20 years around 60 and whether it is known, then male, female."""
+    known = age is not None and np.isfinite(age)
+    return [(float(age) - 60) / 20 if known else 0.0, float(known), float(sex == "M"), float(sex == "F")]  # type: ignore[arg-type]
+
+
+def plan_conditions(plan: Plan) -> Conditions:
+    """Conditions of a plan, padded at the end to whole hops of the noise transform."""
+    padded = -(-plan.n_samples // HOP) * HOP
+    extra = padded - plan.n_samples
+    phase = np.pad(plan.osc_phase, (0, extra), mode="edge")
+    amplitude = np.pad(plan.osc_amplitude, (0, extra), mode="edge")
+    classes = np.array([beat_class(symbol) for symbol in plan.symbols], np.int64)
+    return make_conditions(
+        plan.beat_times, classes, phase, amplitude, rhythm_per_frame(plan.episodes, padded)
+    )
+
+
+class Learned:
+    """A learned generator: renders plans with a trained `StripNet`.
+
+    Parameters
+    ----------
+    net : StripNet
+        In evaluation mode.
+    """
+
+    name = "learned"
+    fs = PLAN_FS
+
+    def __init__(self, net: StripNet) -> None:
+        self.net = net.eval()
+        self.config = net.config
+
+    def render(
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
+    ) -> list[NDArray[np.float32]]:
+        """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
+
+        Record i depends on plan i, generator i and its place in the call modulo `ROWS`, on nothing else:
+        calls are cut into blocks of `ROWS` rows that are filled up with repeats.
+
+        Raises
+        ------
+        ValueError
+            If the plans are of different length.
+        """
+        if len({plan.n_samples for plan in plans}) > 1:
+            raise ValueError("plans rendered together must have one length")
+        signals: list[NDArray[np.float32]] = []
+        for first in range(0, len(plans), ROWS):
+            signals += self._render_rows(plans[first : first + ROWS], rngs[first : first + ROWS])
+        return signals
+
+    @torch.no_grad()
+    def _render_rows(
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
+    ) -> list[NDArray[np.float32]]:
+        n, rows = plans[0].n_samples, len(plans)
+        conditions = [plan_conditions(plan) for plan in plans]
+        frames = conditions[0].coarse.shape[1]
+        latent = self._draw_latents(plans, rngs)
+        ids = self._ids(plans)
+        record = self.net.decoder.record(*_filled(*ids[1:]), latent[:, : self.config.latent + 1])
+        gauss = _Gauss(rngs, frames, self.config)
+        strips = self._decode(conditions, record, gauss)[:rows, :, :n].numpy()
+        gain, wander, offset = latent[:rows, self.config.latent :].numpy().T
+        slow = np.stack(
+            [
+                draw_wander(n, strips.shape[1], self.net.wander_power[source].numpy(), rng)
+                for source, rng in zip(ids[2].tolist(), rngs, strict=True)
+            ]
+        )
+        level = np.exp(np.clip(wander, -9, 0.5))[:, None, None]
+        start = 0.1 * np.sinh(np.clip(offset, -4, 4))[:, None, None]
+        signal = np.exp(np.clip(gain, -5, 1.5))[:, None, None] * strips + level * slow + start
+        return list(signal.astype(np.float32))
+
+    def _ids(self, plans: Sequence[Plan]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rhythm, lead and source index and demographics of each plan."""
+        requests = [plan.request for plan in plans]
+        longest = [max(plan.episodes, key=lambda e: e.stop - e.start).rhythm or "nsr" for plan in plans]
+        lead = [self._lead_index(request.leads) for request in requests]
+        return (
+            torch.tensor([RHYTHM_INDEX[name] for name in longest]),
+            torch.tensor(lead),
+            torch.tensor([self.config.sources.index(request.source) for request in requests]),
+            torch.tensor([demographics_vector(request.age, request.sex) for request in requests]),
+        )
+
+    def _lead_index(self, leads: tuple[str, ...]) -> int:
+        return self.config.leads.index(leads[0]) if len(self.config.outputs) == 1 else 0
+
+    def _draw_latents(self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]) -> Tensor:
+        rhythm, lead, source, demographics = self._ids(plans)
+        size = self.config.latent + N_EXTRAS
+        noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs]))
+        numbers = torch.cat([demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1)
+        noise, rhythm, lead, source, numbers = _filled(noise, rhythm, lead, source, numbers)
+        prior = self.net.prior
+        return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
+
+    def _decode(self, conditions: list[Conditions], record: Tensor, gauss: _Gauss) -> Tensor:
+        """Mean plus noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece."""
+        frames = conditions[0].coarse.shape[1]
+        context = -(-CONTEXT // HOP_FRAMES) * HOP_FRAMES
+        means, spreads = [], []
+        for start in range(0, frames, PIECE_FRAMES):
+            stop = min(start + PIECE_FRAMES, frames)
+            low, high = max(start - context, 0), min(stop + context, frames)
+            fine, coarse, rhythm = _stack(conditions, low, high)
+            mean, spread = self.net.decoder(fine, coarse, rhythm, record, gauss.injected(low, high))
+            means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
+            first = (start - low) // HOP_FRAMES
+            last = (stop - low) // HOP_FRAMES + (stop == frames)
+            spreads.append(spread[:, :, first:last])
+        mean, spread = torch.cat(means, -1), torch.cat(spreads, 2)
+        return mean + self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:
+    """Mean log RR interval relative to 0.8 s (0 without beats) and whether there are beats."""
+    if len(beat_times) < 2:
+        return [0.0, 0.0]
+    return [float(np.log(np.clip(np.diff(beat_times).mean(), 0.2, 3.0) / 0.8)), 1.0]
+
+
+class _Gauss:
+    """The normal numbers of up to `ROWS` records, each from its own generator, in a fixed order."""
+
+    def __init__(
+        self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig
+    ) -> None:
+        hops = frames // HOP_FRAMES + 1
+        observed = [rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32) for rng in rngs]
+        injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
+        self.observed = _filled(torch.from_numpy(np.stack(observed)))[0]
+        self._injected = torch.from_numpy(np.stack(injected))
+
+    def injected(self, low: int, high: int) -> Tensor:
+        return _filled(self._injected[:, low:high])[0]
+
+
+def _filled(*tensors: Tensor) -> list[Tensor]:
+    """Each tensor with its last row repeated up to `ROWS` rows."""
+    return [torch.cat([x, x[-1:].expand(ROWS - len(x), *x.shape[1:])]) if len(x) < ROWS else x for x in tensors]
+
+
+def _stack(conditions: list[Conditions], low: int, high: int) -> list[Tensor]:
+    fine = np.stack([c.fine[:, low * PATCH : high * PATCH] for c in conditions])
+    coarse = np.stack([c.coarse[:, low:high] for c in conditions])
+    rhythm = np.stack([c.rhythm[low:high] for c in conditions])
+    return _filled(torch.from_numpy(fine), torch.from_numpy(coarse), torch.from_numpy(rhythm))

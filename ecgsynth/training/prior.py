@@ -1,0 +1,104 @@
+"""Fitting the flow over record latents to the posteriors of training people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecgsynth.batches import StripBatches, Strips
+from ecgsynth.generators.cvae import encode
+from ecgsynth.generators.latent_prior import LatentFlow
+from ecgsynth.generators.learned import StripNet
+from ecgsynth.training.tasks import Schedule, learning_rate
+
+
+def fit_prior(
+    net: StripNet, strips: Strips, validation: Strips, *, seed: int, steps: int = 4000, size: int = 256
+) -> dict[str, float]:
+    """Fit the latent flow to the posteriors of training people, keeping the step that is best on others.
+
+    Parameters
+    ----------
+    net : StripNet
+        Its encoder is trained; its `prior` is changed in place.
+    strips, validation : Strips
+        Training people and people held out from training.
+    seed : int
+    steps, size : int
+        Optimiser steps and rows per step.
+
+    Returns
+    -------
+    dict
+        Step kept and its flow-matching loss on both groups.
+    """
+    torch.manual_seed(seed)
+    prior = net.prior
+    known = {"train": _posteriors(net, strips, seed), "val": _posteriors(net, validation, seed + 1)}
+    means = known["train"]["mean"]
+    prior.shift.copy_(means.mean(0))
+    prior.scale.copy_(means.std(0).clamp(min=1e-3))
+    prior.requires_grad_(True)
+    optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-3, weight_decay=0.02)
+    schedule = Schedule(steps=steps)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: learning_rate(schedule, s))
+    pickers = {part: StripBatches(s, size, seed) for part, s in (("train", strips), ("val", validation))}
+    best: dict[str, Any] = {"val": np.inf}
+    for step in range(steps):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, step)))
+        prior.train()
+        loss = _flow_loss(prior, known["train"], pickers["train"].draw(rng), rng)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        if step % 200 == 199 or step == steps - 1:
+            value = _flow_value(prior, known["val"], pickers["val"])
+            if value < best["val"]:
+                state = {key: x.clone() for key, x in prior.state_dict().items()}
+                best = {"step": step + 1, "val": value, "train": float(loss.detach()), "state": state}
+    prior.load_state_dict(best.pop("state"))
+    prior.eval()
+    return best
+
+
+@torch.no_grad()
+def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
+    """Posterior of each window, its record numbers, and the conditions of the flow."""
+    batches = StripBatches(strips, 64, seed)
+    rng = np.random.default_rng(seed)
+    parts = []
+    for first in range(0, len(strips), 64):
+        batch = batches.batch(np.arange(first, min(first + 64, len(strips))), rng)
+        mean, log_variance = encode(net, batch)
+        extras = torch.from_numpy(
+            np.stack([x[first : first + 64] for x in (strips.gain, strips.wander, strips.offset)], 1)
+        )
+        spread = torch.cat([torch.exp(log_variance / 2), torch.full_like(extras, 0.05)], 1)
+        keys = ("main_rhythm", "lead", "source", "numbers")
+        parts.append({"mean": torch.cat([mean, extras], 1), "sd": spread, **{k: batch[k] for k in keys}})
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def _flow_loss(prior: LatentFlow, known: dict[str, Tensor], rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+    take = {key: value[rows] for key, value in known.items()}
+    gauss = torch.from_numpy(rng.standard_normal((2, *take["mean"].shape), dtype=np.float32))
+    latents = take["mean"] + take["sd"] * gauss[0]
+    numbers = take["numbers"]
+    t = torch.from_numpy(rng.random(len(rows), dtype=np.float32))
+    condition = prior.condition(take["main_rhythm"], take["lead"], take["source"])
+    return prior.loss(latents, condition, numbers, gauss[1], t).mean()
+
+
+@torch.no_grad()
+def _flow_value(prior: LatentFlow, known: dict[str, Tensor], picker: StripBatches) -> float:
+    prior.eval()
+    values = []
+    for i in range(8):
+        rng = np.random.default_rng(i)
+        values.append(float(_flow_loss(prior, known, picker.draw(rng), rng)))
+    return float(np.mean(values))

@@ -1,0 +1,148 @@
+"""One training run: batches, checkpoints to resume from, logs, early stopping."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from ecgsynth.batches import StripBatches, Strips
+from ecgsynth.errors import CheckpointError
+from ecgsynth.training.tasks import CGANTask, CVAETask
+
+#: Called with batches done, batches in all, and what was logged last.
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run a training.
+
+    Attributes
+    ----------
+    folder : Path
+        Where ``last.ckpt`` and the logs go.
+    seed : int
+    batch_size : int
+        Strips per step.
+    epoch : int
+        Steps between two validations, each followed by a checkpoint.
+    patience : int or None
+        Validations without a better loss after which training stops; None trains to the end.
+    log : {"csv", "tensorboard"}
+    resume : bool
+        Go on from ``last.ckpt`` in `folder`.
+    max_minutes : float or None
+        Stop after this time, at the end of a step.
+    devices : int
+        Devices or, on the CPU, processes.
+    """
+
+    folder: Path
+    seed: int = 0
+    batch_size: int = 24
+    epoch: int = 250
+    patience: int | None = None
+    log: Literal["csv", "tensorboard"] = "csv"
+    resume: bool = False
+    max_minutes: float | None = None
+    devices: int = 1
+
+
+class _Epoch(StripBatches):
+    """The batches of one epoch, from where the task is."""
+
+    def __init__(self, task: CVAETask | CGANTask, strips: Strips, options: RunOptions) -> None:
+        super().__init__(strips, options.batch_size, options.seed, steps=options.epoch)
+        self._task = task
+
+    def __iter__(self) -> Any:
+        self.first_step = int(self._task.seen)
+        # Noise is drawn inside the task from torch's own generator: tie it to the step as well.
+        torch.manual_seed(self.seed * 1_000_003 + self.first_step)
+        return super().__iter__()
+
+
+class _Report(Callback):
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, total
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        self._progress(int(pl_module.seen), self._total, logged)  # type: ignore[arg-type]
+
+
+def run(
+    task: CVAETask | CGANTask,
+    strips: Strips,
+    validation: Strips | None,
+    options: RunOptions,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Train `task` in place; returns what was logged last.
+
+    Raises
+    ------
+    CheckpointError
+        If asked to resume and ``last.ckpt`` is missing or of another training.
+    """
+    last = options.folder / "last.ckpt"
+    if options.resume and not last.is_file():
+        raise CheckpointError(f"{last}: nothing to resume from; leave out --resume to start afresh.")
+    quiet_lightning()
+    steps = task.schedule.steps
+    callbacks: list[Callback] = [
+        ModelCheckpoint(options.folder, filename="unused", save_last=True, save_top_k=0, every_n_epochs=1)
+    ]
+    if progress is not None:
+        callbacks.append(_Report(progress, steps))
+    if options.patience is not None and validation is not None and isinstance(task, CVAETask):
+        callbacks.append(EarlyStopping("val_loss", patience=options.patience))
+    trainer = pl.Trainer(
+        max_epochs=-(-steps // options.epoch),
+        max_time={"minutes": options.max_minutes} if options.max_minutes else None,  # type: ignore[arg-type]
+        callbacks=callbacks,
+        logger=_logger(options),
+        devices=options.devices,
+        gradient_clip_val=1.0 if task.automatic_optimization else None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+    )
+    loaders: list[Any] = [DataLoader(_Epoch(task, strips, options), batch_size=None)]
+    if validation is not None and isinstance(task, CVAETask):
+        held = StripBatches(validation, options.batch_size, options.seed + 1, steps=12)
+        loaders.append(DataLoader(held, batch_size=None))
+    torch.manual_seed(options.seed)
+    try:
+        trainer.fit(task, *loaders, ckpt_path=str(last) if options.resume else None, weights_only=True)
+    except (RuntimeError, KeyError) as error:
+        if options.resume and "state_dict" in str(error):
+            raise CheckpointError(f"{last}: of another architecture or training; start afresh.") from error
+        raise
+    return {key: float(value) for key, value in trainer.callback_metrics.items()}
+
+
+def _logger(options: RunOptions) -> Any:
+    if options.log == "tensorboard":
+        from pytorch_lightning.loggers import TensorBoardLogger
+
+        return TensorBoardLogger(options.folder, name="logs", version=0)
+    from pytorch_lightning.loggers import CSVLogger
+
+    return CSVLogger(options.folder, name="logs", version=0)
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's advice on hardware and data loaders out of a user's terminal."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")

@@ -1,0 +1,363 @@
+"""Fit the rhythm process to annotated recordings and write ``ecgsynth/weights/rhythm_process.json``.
+
+    python scripts/fit_rhythm_process.py --data DIR [--split split.json]
+
+DIR holds the databases as folders (mitdb, cinc2017, ptbxl, ...). With a split manifest only its training
+people are used. Per rhythm and person: mean RR, coefficient of variation (CV) and nRMSSD / CV of RR
+intervals over stretches of up to 30 s; over people: mean vector and Cholesky factor of the covariance of
+their logarithms. Rhythms with fewer than `ENOUGH` people keep the literature's values, named in "source".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rhythm_literature import LITERATURE, OSC_KEYS, OSCILLATION, USUAL_SPREAD
+
+from ecgsynth.generators.rr_basics import Person
+from ecgsynth.generators.rr_models import MODELS
+from ecgsynth.records import Record
+from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.split import SplitManifest
+
+Array = NDArray[np.float64]
+#: People from whom a rhythm's mean vector is taken; with fewer the literature is used.
+ENOUGH = 5
+#: Longest stretch in s over which CV and nRMSSD are taken.
+STRETCH = 30.0
+SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")
+PATTERNS = {"bigeminy": ("V", 2), "trigeminy": ("V", 3), "atrial_bigeminy": ("A", 2)}
+OWN_BEATS = {"svt": "AJSN", "vt": "V", "junctional": "jJN", "idioventricular": "VE", "paced": "/fN"}
+
+
+def read_databases(root: Path) -> Iterator[Record]:
+    """Records of every database found under ``root``."""
+    from ecgsynth.datasets import find_reader, recognise
+
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        database = recognise(folder)
+        if database not in ("folder", "qtdb"):
+            yield from find_reader(database)(folder)
+
+
+def training_people(split: Path | None) -> set[str] | None:
+    """People of the training part of a split manifest, or None for everyone."""
+    return None if split is None else set(SplitManifest.from_json(split.read_text(encoding="utf-8")).train)
+
+
+def beats_of(record: Record) -> tuple[Array, list[str], bool]:
+    """Beat times in s, symbols, and whether a human marked them."""
+    if record.beats is not None and record.beats.source == "annotated":
+        return record.beats.samples / record.fs, list(record.beats.symbols), True
+    from ecgsynth.rpeaks import detect_r_peaks
+
+    peaks = detect_r_peaks(record.signal, record.fs)
+    return peaks / record.fs, ["N"] * len(peaks), False
+
+
+def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
+    """Log of mean RR, CV and nRMSSD / CV over usable intervals, then their count; None for too few."""
+    pairs = usable[1:] & usable[:-1]
+    if usable.sum() < 6 or pairs.sum() < 5:
+        return None
+    good = rr[usable]
+    cv = good.std(ddof=1) / good.mean()
+    rough = np.sqrt(np.mean(np.diff(rr)[pairs] ** 2)) / good.mean()
+    if cv < 1e-3 or rough < 1e-3:
+        return None
+    return np.array([np.log(good.mean()), np.log(cv), np.log(rough / cv), len(good)])
+
+
+def plausible(rr: Array, rhythm: str, annotated: bool) -> bool:
+    """Detected intervals only count where none looks like a missed or false beat."""
+    if annotated:
+        return True
+    if rhythm in SINUS or rhythm in ("paced", "svt"):
+        ratio = rr / np.median(rr)
+        return bool(ratio.max() < 1.5 and ratio.min() > 0.65 and np.sum(ratio < 0.85) <= 0.2 * len(rr))
+    return bool(rr.min() > 0.24 and rr.max() < 2.6)
+
+
+class Evidence:
+    """Per rhythm and person: traits of each stretch, and what patterns and ectopy show."""
+
+    def __init__(self) -> None:
+        self.traits: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
+        self.coupling: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
+        self.ectopy: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.frequency: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.ages: dict[str, float] = {}
+
+    def add(self, record: Record) -> None:
+        """Count one record in."""
+        times, symbols, annotated = beats_of(record)
+        if record.age is not None:
+            self.ages[record.subject] = record.age
+        for episode in record.episodes:
+            if episode.rhythm is None:
+                continue
+            begin, end = episode.start / record.fs, episode.stop / record.fs
+            if episode.rhythm in ("vf", "vflutter") or (episode.rhythm == "vt" and not annotated):
+                self._add_oscillation(record, episode.rhythm, begin, end)
+                continue
+            inside = np.flatnonzero((times >= begin) & (times < end))
+            kinds = [symbols[i] for i in inside]
+            if annotated and episode.rhythm == "nsr" and record.source == "mitdb" and int(record.name) < 200:
+                self.ectopy[record.subject].append((kinds.count("V"), len(kinds)))
+            self._add_beats(record.subject, episode.rhythm, times[inside], kinds, annotated)
+
+    def _add_beats(self, person: str, rhythm: str, t: Array, kinds: list[str], annotated: bool) -> None:
+        if len(t) < 4:
+            return
+        if rhythm in PATTERNS:
+            self._add_pattern(person, rhythm, t, kinds)
+            return
+        own = set(OWN_BEATS.get(rhythm, "NLRje/f"))
+        rr = np.diff(t)
+        usable = np.array([a in own and b in own for a, b in pairwise(kinds)])
+        for low in np.arange(t[0], t[-1], STRETCH):
+            part = (t[:-1] >= low) & (t[:-1] < low + STRETCH)
+            if part.sum() < 3 or not plausible(rr[part], rhythm, annotated):
+                continue
+            traits = stretch_traits(rr[part], usable[part])
+            if traits is not None:
+                self.traits[rhythm][person].append(traits)
+
+    def _add_pattern(self, person: str, rhythm: str, t: Array, kinds: list[str]) -> None:
+        early, every = PATTERNS[rhythm]
+        at = np.array([i for i in range(every, len(t) - 1) if kinds[i] == early])
+        at = at[[kinds[i - every] == early and kinds[i + 1] != early for i in at]] if len(at) else at
+        if len(at) < 3:
+            return
+        cycles = t[at] - t[at - every]
+        # For ventricular beats coupling and pause make two sinus cycles; for atrial ones the pause is one.
+        base = (t[at + 1] - t[at - 1]) / 2 if early == "V" else (t[at + 1] - t[at])
+        self.coupling[rhythm][person].append((t[at] - t[at - 1]) / base)
+        mean, cv = cycles.mean() / every, max(cycles.std(ddof=1) / cycles.mean(), 0.005)
+        self.traits[rhythm][person].append(np.array([np.log(mean), np.log(cv), np.log(0.9), len(at)]))
+
+    def _add_oscillation(self, record: Record, rhythm: str, begin: float, end: float) -> None:
+        size = int(4 * record.fs)
+        for start in range(int(begin * record.fs), int(end * record.fs) - size + 1, size):
+            peak = dominant_frequency(record.signal[0, start : start + size], record.fs)
+            if peak is not None:
+                self.frequency[rhythm][record.subject].append(peak)
+
+
+def dominant_frequency(x: NDArray[np.float32], fs: float) -> float | None:
+    """Strongest frequency in Hz between 1.5 and 10 Hz; None if no peak holds half of that band's power."""
+    if not np.isfinite(x).all() or np.ptp(x) < 0.1:
+        return None
+    power = np.abs(np.fft.rfft((x - x.mean()) * np.hanning(len(x)), 8 * len(x))) ** 2
+    frequency = np.fft.rfftfreq(8 * len(x), 1 / fs)
+    band = (frequency >= 1.5) & (frequency <= 10)
+    peak = float(frequency[band][np.argmax(power[band])])
+    near = band & (np.abs(frequency - peak) < 0.75)
+    return peak if power[near].sum() > 0.5 * power[band].sum() else None
+
+
+def over_people(people: dict[str, list[Array]]) -> tuple[Array, Array, float]:
+    """Mean [3] and covariance [3, 3] of people's mean traits, less what few beats explain; mean count."""
+    means = np.array([np.mean(stretches, axis=0) for stretches in people.values()])
+    # A detector that fails on one person must not widen everybody's spread.
+    centre = np.median(means, axis=0)
+    reach = 2.5 * 1.4826 * np.median(np.abs(means - centre), axis=0) + 1e-3
+    means = np.clip(means, centre - reach, centre + reach)
+    beats = np.array([np.sum(stretches, axis=0)[3] for stretches in people.values()])
+    cov = np.cov(means[:, :3].T)
+    noise = np.mean(1.0 / (2.0 * np.maximum(beats - 1, 1)))
+    for k in (1, 2):
+        kept = np.sqrt(max(cov[k, k] - noise, 0.25 * cov[k, k]) / cov[k, k])
+        cov[k] *= kept
+        cov[:, k] *= kept
+    return means[:, :3].mean(axis=0), cov, float(beats.mean())
+
+
+def literature_entry(name: str) -> dict[str, Any]:
+    """Parameters of a rhythm from the literature alone."""
+    given = dict(LITERATURE[name])
+    entry: dict[str, Any] = {"people": 0, "source": given.pop("source")}
+    if name in OSCILLATION:
+        entry["oscillation"] = dict(zip(OSC_KEYS, OSCILLATION[name], strict=True))
+    if "rate" not in given:
+        return entry
+    low, high = given.pop("limits")
+    entry["log_mean"] = [
+        float(np.log(60 / given.pop("rate"))),
+        float(np.log(given.pop("cv"))),
+        float(np.log(given.pop("ratio"))),
+    ]
+    entry["log_scale"] = np.diag([given.pop("spread"), *USUAL_SPREAD]).tolist()
+    entry["rr_range"] = [60 / high, 60 / low]
+    entry["cv_range"] = [given.pop("cv_low", 0.004), given.pop("cv_high", 0.45)]
+    return entry | given
+
+
+def fit_rhythm(name: str, evidence: Evidence) -> dict[str, Any]:
+    """Parameters of one rhythm: fitted where at least `ENOUGH` people show it, else the literature's."""
+    entry = literature_entry(name)
+    people = evidence.traits[name]
+    entry["people"] = len(people) or len(evidence.frequency[name])
+    if len(people) >= ENOUGH and name != "aflutter":
+        mean, cov, _ = over_people(people)
+        shrink = len(people) / (len(people) + 5.0)
+        mean = shrink * mean + (1 - shrink) * np.asarray(entry["log_mean"])
+        cov = shrink * cov + (1 - shrink) * np.diag(np.diag(entry["log_scale"]) ** 2)
+        entry["log_mean"], entry["log_scale"] = mean.tolist(), np.linalg.cholesky(cov).tolist()
+        if name in (*SINUS, "afib", "paced"):
+            entry["log_mean"] = calibrated(name, entry, median_count(people))
+        entry["source"] = f"fitted to {len(people)} people; limits and the rest: {entry['source']}"
+    fit_coupling(entry, evidence.coupling[name])
+    fit_frequency(name, entry, evidence.frequency[name])
+    return entry
+
+
+def median_count(people: dict[str, list[Array]]) -> int:
+    """Median number of usable intervals in a stretch."""
+    return int(np.median([stretch[3] for stretches in people.values() for stretch in stretches]))
+
+
+def calibrated(name: str, entry: dict[str, Any], count: int) -> list[float]:
+    """Mean vector for which the model's own stretches of ``count`` intervals show the mean that people's do.
+
+    A short stretch misses slow drift, so its CV is below that of the process; matched by simulated moments.
+    """
+    target = np.asarray(entry["log_mean"])
+    trial = target.copy()
+    for _ in range(4):
+        rng = np.random.default_rng(7)
+        seen = []
+        for _ in range(400):
+            traits = np.clip(rng.standard_normal(3), -2.5, 2.5)
+            person = Person(
+                traits, float(np.clip(rng.normal(0.26, 0.05), 0.14, 0.42)), 0.145, rng.uniform(size=6)
+            )
+            course = MODELS[name](entry | {"log_mean": trial.tolist()}, person, None, 1.5 * count, rng)
+            rr = np.diff(course.clock + course.fixed)[:count]
+            traits_seen = stretch_traits(rr, np.ones(len(rr), dtype=bool))
+            if traits_seen is not None:
+                seen.append(traits_seen[:3])
+        trial[1:] += (target - np.median(seen, axis=0))[1:]
+        trial[2] = float(np.clip(trial[2], -0.9, 0.4))
+    return [float(v) for v in trial]
+
+
+def fit_coupling(entry: dict[str, Any], people: dict[str, list[Array]]) -> None:
+    """Coupling interval over sinus cycle: mean and SD over people, and relative SD within one."""
+    if len(people) < ENOUGH:
+        return
+    means = [float(np.concatenate(c).mean()) for c in people.values()]
+    within = [float(np.concatenate(c).std() / np.concatenate(c).mean()) for c in people.values()]
+    entry["coupling"] = [float(np.mean(means)), float(np.std(means, ddof=1))]
+    entry["coupling_within"] = float(np.median(within))
+
+
+def fit_frequency(name: str, entry: dict[str, Any], people: dict[str, list[float]]) -> None:
+    """Dominant frequencies: of fibrillation and ventricular flutter, and the rate of unmarked VT."""
+    if len(people) < 3:
+        return
+    means = np.array([np.median(values) for values in people.values()])
+    within = np.mean([1.4826 * np.median(np.abs(v - np.median(v))) for v in people.values() if len(v) > 2])
+    if name == "vt":
+        intervals = np.log(60 / np.clip(60 * means, 100, 260))
+        weight = len(means) / (len(means) + 5.0)
+        entry["log_mean"][0] = float(weight * intervals.mean() + (1 - weight) * entry["log_mean"][0])
+        entry["log_scale"] = np.diag([max(float(intervals.std(ddof=1)), 0.18), *USUAL_SPREAD]).tolist()
+        entry["people"] = max(entry["people"], len(people))
+        entry["source"] = (
+            f"rate: dominant frequency in {len(people)} people; the rest: {LITERATURE['vt']['source']}"
+        )
+        return
+    # Robust: a few strips of agonal or mislabelled activity must not set the spread.
+    spread = float(1.4826 * np.median(np.abs(means - np.median(means))))
+    entry["oscillation"] |= {
+        "freq_mean": float(np.median(means)),
+        "freq_sd_people": spread,
+        "freq_sd_within": float(within),
+    }
+    entry["source"] = f"frequencies: {len(people)} people; amplitude and time constants: {entry['source']}"
+
+
+def fit_ectopy(evidence: Evidence) -> dict[str, Any]:
+    """How many of mitdb's unselected people (100-124) have ventricular ectopy under nsr, and how much."""
+    shares = [
+        sum(v for v, _ in counts) / max(sum(n for _, n in counts), 1) for counts in evidence.ectopy.values()
+    ]
+    having = [s for s in shares if s > 0.002]
+    prior = "Holter in healthy adults: Kennedy HL et al. N Engl J Med 312:193-197, 1985; few strips show it"
+    entry = {
+        "people": {"mitdb": 0.5, "elsewhere": 0.1},
+        "log_share": [-4.0, 1.0],
+        "most": 0.15,
+        "source": prior,
+    }
+    if len(having) < ENOUGH:
+        return entry
+    logs = np.log(having)
+    return entry | {
+        "people": {"mitdb": len(having) / len(shares), "elsewhere": 0.1},
+        "log_share": [float(logs.mean()), float(logs.std(ddof=1))],
+        "source": f"mitdb 100-124, {len(shares)} people; elsewhere: {prior}",
+    }
+
+
+def fit_age(evidence: Evidence) -> list[float]:
+    """Slope per year of each trait score on age in people in sinus rhythm, in units of its SD."""
+    people = evidence.traits["nsr"]
+    known = [p for p in people if p in evidence.ages]
+    if len(known) < 50:
+        return [0.0, -0.01, 0.0]
+    ages = np.array([evidence.ages[p] for p in known])
+    traits = np.array([np.mean(people[p], axis=0)[:3] for p in known])
+    mean, cov, _ = over_people(people)
+    scores = np.linalg.solve(np.linalg.cholesky(cov), (traits - mean).T).T
+    return [float(np.polyfit(ages, scores[:, k], 1)[0]) for k in range(3)]
+
+
+def rounded(value: Any) -> Any:
+    """The same nested value with floats at five decimals, so that the file stays small and diffs readable."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return [rounded(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def main() -> None:
+    """Read, fit, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, help="folder of databases; without it only literature values are written"
+    )
+    parser.add_argument("--split", type=Path, help="split manifest; only its training people are used")
+    default = Path(__file__).resolve().parents[1] / "ecgsynth" / "weights" / "rhythm_process.json"
+    parser.add_argument("--out", type=Path, default=default)
+    args = parser.parse_args()
+    evidence, train = Evidence(), training_people(args.split)
+    for record in read_databases(args.data) if args.data else ():
+        if train is None or record.subject in train:
+            evidence.add(record)
+    table = {
+        "made_by": "scripts/fit_rhythm_process.py",
+        "split": args.split.name if args.split else None,
+        "age_slope": fit_age(evidence),
+        "ectopy": fit_ectopy(evidence),
+        "rhythms": {name: fit_rhythm(name, evidence) for name in RHYTHMS},
+    }
+    args.out.write_text(json.dumps(rounded(table), indent=1) + "\n", encoding="utf-8")
+    for name, entry in table["rhythms"].items():
+        print(f"{name:18s} {entry['people']:4d} people  {entry['source']}")
+
+
+if __name__ == "__main__":
+    main()
