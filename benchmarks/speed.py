@@ -170,7 +170,9 @@ def work(key: str, records: int) -> int:
     sample(records)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     version = importlib.metadata.version(CONTENDERS[key].package)
-    print(json.dumps({"cpu_s": cpu / records, "wall_s": wall / records, "first_s": first, "version": version}))
+    print(
+        json.dumps({"cpu_s": cpu / records, "wall_s": wall / records, "first_s": first, "version": version})
+    )
     return 0
 
 
@@ -204,13 +206,15 @@ def measure(key: str, records: int, pythons: list[str]) -> dict[str, object]:
 def _end_to_end(key: str, count: int, env: dict[str, str]) -> dict[str, object]:
     """The ``ecgsynth generate`` command: CPU seconds of the command and its workers over its records."""
     generator, leads, _ = key.split("-")
-    command = shutil.which("ecgsynth", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    command = shutil.which(
+        "ecgsynth", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
     if command is None:
         return {"status": "not installed"}
     with tempfile.TemporaryDirectory() as folder:
         line = [command, "generate", "--rhythm", "afib", "-n", str(count), "--generator", generator]
         line += ["--seed", "0", "--out", str(Path(folder) / "set"), "--workers", "1"]
-        line += ["--leads", "12"] if leads == "12" else ["--lead", "I"]
+        line += ["--lead", "12" if leads == "12" else "I"]
         before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(line, capture_output=True, text=True, env=env, check=False)
         wall = time.perf_counter() - wall
@@ -226,7 +230,8 @@ def _end_to_end(key: str, count: int, env: dict[str, str]) -> dict[str, object]:
 def markdown(rows: list[dict[str, object]]) -> str:
     """The table, fastest first, those without numbers last."""
     lines = [
-        "| package | what | leads | fs (Hz) | CPU ms per 10 s record | records/s | CPU us per lead-second | first record (s) |",
+        "| package | what | leads | fs (Hz) | CPU ms per 10 s record | records/s "
+        "| CPU us per lead-second | first record (s) |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda r: float(str(r.get("cpu_s", "inf")))):
@@ -270,7 +275,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--records", type=int, default=200, help="records per contender (slow ones fewer)")
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for speed.json, .md, .png")
     parser.add_argument(
-        "--peer-python", action="append", default=[], help="another Python to look for the peers in; repeatable"
+        "--peer-python",
+        action="append",
+        default=[],
+        help="another Python to look for the peers in; repeatable",
     )
     parser.add_argument("--only", default="", help="comma-separated keys, such as cvae-1,neurokit2-1")
     parser.add_argument("--worker", choices=sorted(CONTENDERS), help=argparse.SUPPRESS)

@@ -1,7 +1,8 @@
 """Beat times to a fraction of a sample.
 
 Human and detected marks jitter by 5-20 ms around the same point of the QRS. A network that is told such
-times learns a QRS as blurred as the jitter is wide, so marks are moved to where each beat fits the median beat best.
+times learns a QRS as blurred as the jitter is wide, so marks are moved to where each beat fits the
+median beat best.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Strips:
 
 
 def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[str] | None = None) -> Strips:
-    """Strips of the windows of a pack (see :func:`ecgsynth.windows.pack`) that belong to `people` (all if None)."""
+    """Strips of a pack (see :func:`ecgsynth.pack.pack`) that belong to `people` (to anybody if None)."""
     keep = np.arange(len(pack["subject"]))
     if people is not None:
         keep = keep[np.isin(pack["subject"], sorted(people))]
@@ -90,7 +90,8 @@ def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[
     ]
     sex = {0: "F", 1: "M"}
     demographics = [
-        demographics_vector(float(a), sex.get(int(s))) for a, s in zip(pack["age"][keep], pack["sex"][keep], strict=True)
+        demographics_vector(float(a), sex.get(int(s)))
+        for a, s in zip(pack["age"][keep], pack["sex"][keep], strict=True)
     ]
     return Strips(
         fast=fast,
@@ -134,7 +135,9 @@ def _wave_row(signal: NDArray[np.float32]) -> int:
 def _beats_of(pack: Mapping[str, NDArray], i: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     first, last = pack["beats_offsets"][i : i + 2]
     times = (pack["beats_samples"][first:last] - pack["valid_start"][i]) / PLAN_FS
-    return times.astype(np.float64), np.array([beat_class(str(s)) for s in pack["beats_symbols"][first:last]], np.int64)
+    return times.astype(np.float64), np.array(
+        [beat_class(str(s)) for s in pack["beats_symbols"][first:last]], np.int64
+    )
 
 
 def _frames(
@@ -173,7 +176,9 @@ def rhythm_shares(strips: Strips) -> dict[int, float]:
 class StripBatches(IterableDataset):
     """Endless batches: rhythm by its share, then a person of it, then a window of theirs, then a crop."""
 
-    def __init__(self, strips: Strips, size: int, seed: int, first_step: int = 0, steps: int | None = None) -> None:
+    def __init__(
+        self, strips: Strips, size: int, seed: int, first_step: int = 0, steps: int | None = None
+    ) -> None:
         self.strips, self.size, self.seed = strips, size, seed
         self.first_step, self.steps = first_step, steps
         self._shares = rhythm_shares(strips)
@@ -216,7 +221,9 @@ class StripBatches(IterableDataset):
         s = self.strips
         if rng.random() >= _OTHER_WINDOW:
             return row
-        same = np.flatnonzero((s.person == s.person[row]) & (s.lead == s.lead[row]) & (s.rhythm == s.rhythm[row]))
+        same = np.flatnonzero(
+            (s.person == s.person[row]) & (s.lead == s.lead[row]) & (s.rhythm == s.rhythm[row])
+        )
         return int(rng.choice(same))
 
 

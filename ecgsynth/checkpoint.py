@@ -122,7 +122,9 @@ def _config(path: Path, stored: Any) -> LearnedConfig:
     if not isinstance(stored, dict) or set(stored) != known:
         found = sorted(stored) if isinstance(stored, dict) else stored
         raise CheckpointError(f"{path}: config has {found}; valid keys are {', '.join(sorted(known))}.")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
+    }
     sizes = [len(values[key]) for key in ("outputs", "leads", "sources")]
     sizes += [values[key] for key in ("latent", "width", "film")]
     if not all(isinstance(size, int) and 1 <= size <= 1024 for size in sizes):

@@ -95,7 +95,7 @@ def pack(
     -------
     dict of arrays
         ``signal`` float16 [N, L, T], in mV less each lead's median. Strings [N]: ``rhythm``, ``source``,
-        ``subject``, ``record``, ``lead`` (``"8"`` for twelve) and ``beats_source`` (``"none"`` without beats).
+        ``subject``, ``record``, ``lead`` (``"8"`` for twelve) and ``beats_source`` (``"none"``: no beats).
         ``age`` float32 [N], NaN unknown; ``sex`` int8 [N], 0 female, 1 male, -1 unknown; ``ectopy`` bool [N],
         the source reports ectopic beats but labels no beats; ``bandwidth`` float32 [N] in Hz;
         ``record_leads`` int8 [N], leads of the record the row is from; ``start`` int64 [N], sample in the

@@ -20,7 +20,8 @@ from typing import Any, Literal
 
 from ecgsynth.errors import GateError
 from ecgsynth.records import Record
-from ecgsynth.sampling import CHUNK, Sampler, Wish
+from ecgsynth.sampling import CHUNK, Sampler
+from ecgsynth.wish import Wish
 
 #: Called with records written and records in all.
 Progress = Callable[[int, int], None]
@@ -83,14 +84,17 @@ class Summary:
     ----------
     out : Path
     records : int
+    redrawn : int
+        Draws that failed the gate.
     rejected : dict of str to int
-        Draws that failed the gate, per check.
+        How many of them failed each check; one draw can fail several.
     contact_sheet : Path
     seconds_elapsed : float
     """
 
     out: Path
     records: int
+    redrawn: int
     rejected: dict[str, int]
     contact_sheet: Path
     seconds_elapsed: float
@@ -102,6 +106,7 @@ class _Block:
 
     made: list[tuple[Record, dict[str, Any]]] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
+    redrawn: int = 0
 
 
 def generate_dataset(options: GenerateOptions, progress: Progress | None = None) -> Summary:
@@ -121,6 +126,7 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
 
     began = time.monotonic()
     rejected: Counter[str] = Counter()
+    redrawn = 0
     with DatasetWriter(
         options.out, n_records=options.records, overwrite=options.overwrite, contact_sheet=contact_sheet
     ) as writer:
@@ -129,13 +135,14 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
         digest = sampler.load(options.wish().twelve)[2]
         for block in _blocks(options, sampler):
             rejected += block.rejected
+            redrawn += block.redrawn
             for record, line in block.made:
                 writer.add(record, line)
                 if progress is not None:
                     progress(writer.added, options.records)
-        out = writer.finish(_card_rows(options, digest, rejected))
+        out = writer.finish(_card_rows(options, digest, redrawn, rejected))
     elapsed = time.monotonic() - began
-    return Summary(out, options.records, dict(rejected), out / "contact_sheet.png", elapsed)
+    return Summary(out, options.records, redrawn, dict(rejected), out / "contact_sheet.png", elapsed)
 
 
 def _blocks(options: GenerateOptions, sampler: Sampler) -> Iterator[_Block]:
@@ -144,10 +151,10 @@ def _blocks(options: GenerateOptions, sampler: Sampler) -> Iterator[_Block]:
     size = max(1, min(CHUNK, int(_BLOCK_SECONDS / seconds)))
     parts = [range(i, min(i + size, options.records)) for i in range(0, options.records, size)]
     workers = options.workers or os.cpu_count() or 1
+    first = _Worker(options, sampler)
     small = options.records * seconds < _FEW_RECORDS * 10
     if workers == 1 or len(parts) == 1 or (options.workers == 0 and small):
-        worker = _Worker(options, sampler)
-        yield from map(worker.make, parts)
+        yield from map(first.make, parts)
         return
     context = get_context("spawn")
     pool = ProcessPoolExecutor(min(workers, len(parts)), context, _start_worker, (options,))
@@ -193,6 +200,7 @@ class _Worker:
                     done[i] = (self._labelled(record), self._line(record, verdict.numbers))
                     del pending[i]
                     continue
+                block.redrawn += 1
                 block.rejected.update({reason.split(":")[0] for reason in verdict.reasons})
                 if pending[i] >= self.options.max_redraws:
                     raise GateError(
@@ -215,9 +223,7 @@ class _Worker:
             "seed": self.wish.seed,
             "index": int(record.extra["index"]),
             "attempt": int(record.extra["attempt"]),
-            "rhythm": [
-                [e.rhythm, round((e.stop - e.start) / record.fs, 6)] for e in record.episodes
-            ],
+            "rhythm": [[e.rhythm, round((e.stop - e.start) / record.fs, 6)] for e in record.episodes],
             "generator": self.options.generator,
             "weights_sha256": self.digest,
             "conditions": {"asked": asked, "drawn": got},
@@ -239,9 +245,13 @@ def _make(part: range) -> _Block:
     return _worker.make(part)
 
 
-def _card_rows(options: GenerateOptions, digest: str, rejected: Counter[str]) -> dict[str, object]:
+def _card_rows(
+    options: GenerateOptions, digest: str, redrawn: int, rejected: Counter[str]
+) -> dict[str, object]:
     wish = options.wish()
-    asked = {k: v for k, v in vars(wish).items() if v not in (None, False) and k not in ("rhythm", "seed", "leads")}
+    asked = {
+        k: v for k, v in vars(wish).items() if v not in (None, False) and k not in ("rhythm", "seed", "leads")
+    }
     turned_down = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items()))
     return {
         "Rhythm": ", ".join(f"{name} {seconds:g} s" for name, seconds in wish.script()),
@@ -251,5 +261,5 @@ def _card_rows(options: GenerateOptions, digest: str, rejected: Counter[str]) ->
         "Weights (SHA-256)": digest,
         "Seed": options.seed,
         "Asked": ", ".join(f"{key} {value}" for key, value in sorted(asked.items())),
-        "Draws the gate turned down": turned_down or "none",
+        "Draws the gate turned down": f"{redrawn} ({turned_down})" if redrawn else "none",
     }

@@ -160,8 +160,9 @@ def _rows_page(record: Record, start: float, beats: bool) -> tuple[Figure, Axes]
         window = Window(MARGIN + PULSE, top - 10 * above, per_row, below, above)
         draw_pulse(ax, window, PULSE)
         strip(ax, record, window, lead=lead, start=at, beats=beats, grid=False)
-        when = f"   {start + at:g} s" if start + at else ""
-        label(ax, MARGIN + 1, window.box[3] - 3.5, lead + when, bold=True)
+        label(ax, MARGIN + 1, window.box[3] - 3.5, lead, bold=True)
+        if start + at:
+            label(ax, MARGIN + 1, window.box[1] + 1, f"{start + at:g} s", 6, QUIET)
         top -= 10 * (below + above) + 5
     return figure, ax
 
@@ -247,7 +248,8 @@ def _title(ax: Axes, record: Record, window: Window, y: float) -> None:
     left, _, right, _ = window.box
     lead = "II" if "II" in record.leads else record.leads[0]
     label(ax, left, y, record.name, 6, bold=True)
-    label(ax, right, y, f"{_rhythms(record)}   {lead}", 6, QUIET, ha="right")
+    about = f"{_rhythms(record)}   {lead}" + ("   synthetic" if "synthetic" in record.extra else "")
+    label(ax, right, y, about, 6, QUIET, ha="right")
 
 
 def _footer(ax: Axes, mm_per_s: float, mm_per_mv: float) -> None:

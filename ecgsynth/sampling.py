@@ -2,108 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import pkgutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.checkpoint import file_sha256, load_checkpoint, shipped_weights
-from ecgsynth.errors import CheckpointError, OptionError, TooFewPeopleError
+from ecgsynth.errors import CheckpointError, OptionError
 from ecgsynth.generators import GENERATORS
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.rhythm_process import draw_plan
+from ecgsynth.population import check_people, draw_demographics, draw_place
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Beats, Episode, Record, twelve_from_eight
-from ecgsynth.rhythms import find_rhythm
+from ecgsynth.wish import Wish
 
-#: Fewest people a learned generator may have learned a rhythm from to offer it unasked.
-FEWEST_PEOPLE = 3
 #: Records drawn and rendered together; a multiple of the decoder's rows.
 CHUNK = 32
 _FS_RANGE = (100.0, 1000.0)
-_SECONDS_RANGE = (2.0, 3600.0)
 #: What the parametric simulator, which has no training people, may resemble.
 _PARAMETRIC_SOURCES = ("mitdb", "cinc2017", "ptbxl")
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a user asks of every record; None means "as real people have it".
-
-    Attributes
-    ----------
-    rhythm : str
-        A rhythm in any spelling, or a script ``nsr:30,afib:60,nsr:30`` of rhythms and seconds.
-    seconds : float
-        Duration where `rhythm` is not a script, 2 to 3600.
-    fs : float
-        Sampling rate in Hz, 100 to 1000.
-    leads : tuple of str or None
-        One lead, or the twelve standard ones.
-    source : str or None
-        Database whose people and device to resemble.
-    heart_rate : float or None
-        Beats/min.
-    ectopy : float or None
-        Fraction of premature ventricular beats.
-    age : float or None
-        Years.
-    sex : {"M", "F"} or None
-    seed : int
-    allow_few_people : bool
-        Offer rhythms learned from fewer than three people.
-    """
-
-    rhythm: str
-    seconds: float = 10.0
-    fs: float = 250.0
-    leads: tuple[str, ...] | None = None
-    source: str | None = None
-    heart_rate: float | None = None
-    ectopy: float | None = None
-    age: float | None = None
-    sex: Literal["M", "F"] | None = None
-    seed: int = 0
-    allow_few_people: bool = False
-
-    @property
-    def twelve(self) -> bool:
-        """Whether all twelve leads are asked for."""
-        return self.leads == TWELVE_LEADS
-
-    def script(self) -> tuple[tuple[str, float], ...]:
-        """Canonical rhythm and seconds of each episode.
-
-        Raises
-        ------
-        OptionError
-            If a rhythm is unknown, a duration is no number, or the whole is not 2 to 3600 s long.
-        """
-        script = tuple(self._episode(part) for part in self.rhythm.split(","))
-        total = sum(seconds for _, seconds in script)
-        low, high = _SECONDS_RANGE
-        if not low <= total <= high:
-            raise OptionError(f"--seconds: a record of {total:g} s; allowed are {low:g} to {high:g} s.")
-        return script
-
-    def _episode(self, part: str) -> tuple[str, float]:
-        name, colon, length = part.strip().rpartition(":")
-        if not colon:
-            if "," in self.rhythm:
-                raise OptionError(f"--rhythm: {part!r} in a script has no seconds; write {part.strip()}:30.")
-            return find_rhythm(part).name, float(self.seconds)
-        try:
-            seconds = float(length)
-        except ValueError:
-            raise OptionError(f"--rhythm: {length!r} in {part!r} is no number of seconds, as in afib:60.") from None
-        if not 1 <= seconds <= _SECONDS_RANGE[1]:
-            raise OptionError(f"--rhythm: {part!r} lasts {seconds:g} s; an episode is 1 to 3600 s long.")
-        return find_rhythm(name).name, seconds
 
 
 class Sampler:
@@ -175,27 +96,9 @@ class Sampler:
             raise OptionError(f"--age: {wish.age:g} years; allowed are 0 to 120.")
         metadata = self.load(wish.twelve)[1]
         for name, _ in script:
-            self._check_people(name, metadata, wish)
-        self._request(wish, np.random.default_rng(0))
+            if self.name != "parametric":
+                check_people(name, self.name, metadata, wish)
         draw_plan(self._request(wish, np.random.default_rng(0)), np.random.default_rng(0))
-
-    def _check_people(self, name: str, metadata: dict[str, Any], wish: Wish) -> None:
-        if self.name == "parametric":
-            return
-        people = metadata["population"].get(name, {}).get("people", 0)
-        kind = "twelve-lead" if wish.twelve else "single-lead"
-        others = [r for r, seen in metadata["population"].items() if seen["people"] >= FEWEST_PEOPLE]
-        if people == 0:
-            raise TooFewPeopleError(
-                f"--rhythm {name}: the {kind} {self.name} has learned it from nobody. It offers "
-                f"{', '.join(others)}. Use --generator parametric, or train it on your own recordings."
-            )
-        if people < FEWEST_PEOPLE and not wish.allow_few_people:
-            raise TooFewPeopleError(
-                f"--rhythm {name}: the {kind} {self.name} has learned it from {people} "
-                f"{'person' if people == 1 else 'people'}, whose fingerprint its records would bear "
-                f"({FEWEST_PEOPLE} are needed). Use --generator parametric, or --allow-few-people."
-            )
 
     def load(self, twelve: bool) -> tuple[Any, dict[str, Any], str]:
         """The generator, its metadata and the hash of its weights, loaded once."""
@@ -240,9 +143,9 @@ class Sampler:
         source, lead = (
             self._parametric_place(wish, rng)
             if self.name == "parametric"
-            else _learned_place(wish, main, metadata, rng)
+            else draw_place(wish, main, metadata, rng)
         )
-        age, sex = _draw_person(metadata.get("demographics", {}), main, source, rng)
+        age, sex = draw_demographics(metadata.get("demographics", {}), main, source, rng)
         return Request(
             script=script,
             leads=INDEPENDENT_LEADS if wish.twelve else (lead,),
@@ -257,10 +160,14 @@ class Sampler:
         source = wish.source or str(rng.choice(_PARAMETRIC_SOURCES))
         lead = wish.leads[0] if wish.leads else "II"
         if lead not in (*TWELVE_LEADS, "MLII"):
-            raise OptionError(f"--lead {lead}: known leads are {', '.join(TWELVE_LEADS)}, MLII, and 12 for all.")
+            raise OptionError(
+                f"--lead {lead}: known leads are {', '.join(TWELVE_LEADS)}, MLII, and 12 for all."
+            )
         return source, lead
 
-    def _record(self, wish: Wish, plan: Plan, signal: NDArray[np.float32], index: int, attempt: int) -> Record:
+    def _record(
+        self, wish: Wish, plan: Plan, signal: NDArray[np.float32], index: int, attempt: int
+    ) -> Record:
         seconds = plan.request.seconds
         n = round(seconds * wish.fs)
         leads = plan.request.leads
@@ -288,44 +195,6 @@ class Sampler:
             sex=plan.request.sex,
             extra={"synthetic": self.name, "index": str(index), "attempt": str(attempt)},
         )
-
-
-def _learned_place(
-    wish: Wish, rhythm: str, metadata: dict[str, Any], rng: np.random.Generator
-) -> tuple[str, str]:
-    """Source and lead: what is asked, the rest drawn as the rhythm's training people are spread."""
-    config, rows = metadata["config"], metadata["spread"]
-    lead = None if wish.leads is None or wish.twelve else wish.leads[0]
-    if lead is not None and lead not in config["leads"]:
-        raise OptionError(f"--lead {lead}: this generator knows {', '.join(config['leads'])}, and 12 for all.")
-    if wish.source is not None and wish.source not in config["sources"]:
-        raise OptionError(f"--source {wish.source}: known sources are {', '.join(config['sources'])}.")
-    fits = [
-        row
-        for row in rows
-        if row[0] == rhythm and wish.source in (None, row[1]) and (lead is None or wish.twelve or lead == row[2])
-    ]
-    if fits:
-        weights = np.array([row[3] for row in fits], float)
-        chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
-        return chosen[1], lead or chosen[2]
-    # Nobody with this rhythm was recorded so: keep what was asked, take the rest from all people.
-    fits = [row for row in rows if wish.source in (None, row[1]) and (lead is None or lead == row[2])] or rows
-    weights = np.array([row[3] for row in fits], float)
-    chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
-    return wish.source or chosen[1], lead or chosen[2]
-
-
-def _draw_person(
-    demographics: dict[str, Any], rhythm: str, source: str, rng: np.random.Generator
-) -> tuple[float | None, Literal["M", "F"] | None]:
-    """Age and sex as among the training people of a rhythm in a source, unknown as often as there."""
-    level, share, coin = rng.random(3)
-    group = demographics.get(f"{rhythm}/{source}") or demographics.get(f"*/{source}")
-    if not group or share >= group["known"]:
-        return None, None
-    age = float(np.round(np.interp(level, np.linspace(0, 1, len(group["age"])), group["age"])))
-    return age, "M" if coin < group["male"] else "F"
 
 
 def _at_rate(signal: NDArray[np.float32], fs: float, n: int) -> NDArray[np.float32]:
@@ -356,9 +225,3 @@ def load_generator(name: str = "cvae", weights: str | Path | None = None) -> Sam
     'nsr'
     """
     return Sampler(name, Path(weights) if weights is not None else None)
-
-
-def describe_conditions(wish: Wish) -> str:
-    """The wish as JSON with sorted keys, for manifests."""
-    asked = {key: value for key, value in vars(wish).items() if value is not None and key != "seed"}
-    return json.dumps(asked, sort_keys=True)

@@ -97,7 +97,7 @@ def check_disjoint(**groups: Iterable[str]) -> None:
     Raises
     ------
     RecordError
-        Naming the first such person, the two groups and how many are shared.
+        Naming the first such person, the two groups and how many they have in common.
 
     Examples
     --------
@@ -107,10 +107,10 @@ def check_disjoint(**groups: Iterable[str]) -> None:
     sets = {name: set(group) for name, group in groups.items()}
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
-            shared = sets[one] & sets[other]
-            if shared:
+            both = sets[one] & sets[other]
+            if both:
                 raise RecordError(
-                    f"split: {len(shared)} people are in both {one} and {other}, first {min(shared)}; a "
+                    f"split: {len(both)} people are in both {one} and {other}, first {min(both)}; a "
                     "person may be in one part only. Split again by subject."
                 )
 

@@ -114,8 +114,8 @@ def ensure_beats(record: Record) -> Record:
 
     Detected beats are ``V`` in ventricular tachycardia and idioventricular rhythm, ``/`` in paced rhythm,
     ``V`` or the conduction's symbol by prematurity in bigeminy and trigeminy, and else ``R`` or ``L`` where
-    the record's ``conduction`` note says bundle branch block, ``Q`` where the rhythm is not known, or ``N``. They
-    are a machine's marks and ``source`` says so. Stretches of ventricular flutter or fibrillation get none.
+    the record's ``conduction`` note says bundle branch block, ``Q`` where the rhythm is not known, or ``N``.
+    They are a machine's marks and ``source`` says so. Ventricular flutter and fibrillation get none.
     """
     if record.beats is not None or not any(_has_beats(e.rhythm) for e in record.episodes):
         return record

@@ -21,15 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.datasets import read_all
-from ecgsynth.fidelity.calibration import (
+from ecgsynth.fidelity.calibration import Calibration, save_calibration, table_bounds
+from ecgsynth.fidelity.evidence import Evidence, fit_evidence, log_odds
+from ecgsynth.fidelity.fitting import (
     INTEGRITY_ENDS,
-    Calibration,
+    INTEGRITY_FLOOR,
+    MANY_PEOPLE,
+    POOLED_ENDS,
     ends_of,
     fit_rhythm,
-    save_calibration,
-    table_bounds,
+    widen_to,
 )
-from ecgsynth.fidelity.evidence import Evidence, fit_evidence, log_odds
 from ecgsynth.fidelity.gate import check_record, episode_numbers
 from ecgsynth.fidelity.integrity import integrity
 from ecgsynth.pack import pack, trainable
@@ -82,7 +84,7 @@ def records_of(arrays: dict[str, NDArray[Any]]) -> Iterator[Record]:
 
 def measured(record: Record) -> dict[str, float]:
     """All numbers of a one-episode record."""
-    return integrity(record.signal, record.fs) | episode_numbers(record, record.episodes[0])
+    return integrity(record.signal, record.fs, record.leads) | episode_numbers(record, record.episodes[0])
 
 
 def fit(records: list[Record], rows: list[dict[str, float]], split: SplitManifest) -> Calibration:
@@ -97,7 +99,11 @@ def fit(records: list[Record], rows: list[dict[str, float]], split: SplitManifes
     model, odds = _evidence(records, rows, inside)
     rows = [row | ({"evidence": odds[i]} if i in odds else {}) for i, row in enumerate(rows)]
     signal_bounds, _ = fit_rhythm([rows[i] for i in inside], people, INTEGRITY_ENDS, {})
+    for name, least in INTEGRITY_FLOOR.items():
+        signal_bounds[name] = (-np.inf, max(least, signal_bounds[name][1]))
     rhythms, counts, fitted = {}, {}, {}
+    beating = [i for name, group in groups.items() if RHYTHMS[name].has_beats for i in group]
+    pooled, _ = fit_rhythm([rows[i] for i in beating], [records[i].subject for i in beating], POOLED_ENDS, {})
     for name, group in sorted(groups.items()):
         people = [records[i].subject for i in group]
         rhythm = RHYTHMS[name]
@@ -105,13 +111,15 @@ def fit(records: list[Record], rows: list[dict[str, float]], split: SplitManifes
             [rows[i] for i in group], people, ends_of(rhythm), table_bounds(rhythm)
         )
         counts[name] = len(set(people))
+        if counts[name] < MANY_PEOPLE and rhythm.has_beats:
+            widen_to(rhythms[name], pooled)
     return Calibration(split.sha256, signal_bounds, rhythms, counts, model, fitted)
 
 
 def _evidence(
     records: list[Record], rows: list[dict[str, float]], inside: list[int]
 ) -> tuple[Evidence, dict[int, float]]:
-    """The model fitted on the stretches ``inside``, and their log-odds from models that did not see the person."""
+    """The model of the stretches ``inside``, and their log-odds from models that did not see the person."""
     rhythms = [str(record.episodes[0].rhythm) for record in records]
     people = [record.subject for record in records]
     _, owner = np.unique([people[i] for i in inside], return_inverse=True)
@@ -131,7 +139,9 @@ def _fit(rows: list[dict[str, float]], rhythms: list[str], people: list[str], ch
     return fit_evidence([rows[i] for i in chosen], [rhythms[i] for i in chosen], [people[i] for i in chosen])
 
 
-def held_out_table(records: list[Record], split: SplitManifest, calibration: Calibration) -> list[dict[str, Any]]:
+def held_out_table(
+    records: list[Record], split: SplitManifest, calibration: Calibration
+) -> list[dict[str, Any]]:
     """Pass rates of people who were not fitted on, as their own rhythm and as another's."""
     held = [r for r in records if r.subject not in set(split.train)]
     groups: dict[str, list[Record]] = defaultdict(list)
@@ -197,7 +207,9 @@ def main(arguments: list[str] | None = None) -> int:
     table = held_out_table(records, split, calibration)
     if options.report:
         options.report.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    print("| rhythm | people fitted | people held out | stretches | pass | by person | why not | wrong label passes |")
+    print(
+        "| rhythm | people fitted | held out | stretches | pass | by person | why not | wrong label passes |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     for row in table:
         rates = [f"{row[k]:.1%}" if row[k] is not None else "-" for k in ("pass", "pass_by_person")]

@@ -207,3 +207,5 @@ OSCILLATION = {
 OSC_KEYS = ("freq_mean", "freq_sd_people", "freq_sd_within", "freq_tau_s", "log_amp_sd", "log_amp_tau_s")
 #: Log-SD of CV and of nRMSSD / CV over people where they cannot be estimated: those of nsr, rounded.
 USUAL_SPREAD = (0.45, 0.2)
+#: Mean frequencies in Hz that a record of the rhythm may have, by definition of the rhythm (sources above).
+OSC_RANGE = {"afib": (4.0, 9.0), "aflutter": (3.8, 5.6), "vf": (2.7, 7.0), "vflutter": (2.5, 5.0)}

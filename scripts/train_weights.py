@@ -2,9 +2,10 @@
 
 One run makes one checkpoint; a cGAN starts from the cVAE of the same leads:
 
-    python scripts/train_weights.py --pack single.npz --generator cvae --steps 5000 --out cvae-single.safetensors
-    python scripts/train_weights.py --pack single.npz --generator cgan --steps 2500 \
-        --start cvae-single.safetensors --out cgan-single.safetensors
+    python scripts/train_weights.py --pack single.npz --generator cvae --steps 3250 \
+        --work runs/cvae-single --out cvae-single.safetensors
+    python scripts/train_weights.py --pack single.npz --generator cgan --steps 2000 \
+        --start cvae-single.safetensors --work runs/cgan-single --out cgan-single.safetensors
 
 People of the part ``test`` are never read. ``--resume`` goes on after a kill.
 """
@@ -24,7 +25,7 @@ from ecgsynth.generators.learned import LearnedConfig, StripNet
 from ecgsynth.records import INDEPENDENT_LEADS
 from ecgsynth.training.describe import describe_people
 from ecgsynth.training.prior import fit_prior
-from ecgsynth.training.run import RunOptions, run
+from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 
 
@@ -84,18 +85,19 @@ def main(
 def _config(pack: dict[str, np.ndarray]) -> LearnedConfig:
     twelve = pack["signal"].shape[1] == len(INDEPENDENT_LEADS)
     leads = tuple(sorted(set(pack["lead"].tolist()))) if not twelve else ("12",)
-    return LearnedConfig(INDEPENDENT_LEADS if twelve else ("*",), leads, tuple(sorted(set(pack["source"].tolist()))))
+    return LearnedConfig(
+        INDEPENDENT_LEADS if twelve else ("*",), leads, tuple(sorted(set(pack["source"].tolist())))
+    )
 
 
 def _digest(pack: dict[str, np.ndarray]) -> str:
     return str(pack["split_sha256"][0])
 
 
-def _print_progress(began: float):
-    def show(done: int, total: int, logged: dict[str, float]) -> None:
+def _print_progress(began: float) -> Progress:
+    def show(done: int, total: int, note: str) -> None:
         if done % 50 == 0:
-            numbers = "  ".join(f"{key} {value:.4f}" for key, value in sorted(logged.items()))
-            click.echo(f"{done}/{total}  {(time.monotonic() - began) / 60:.1f} min  {numbers}")
+            click.echo(f"{done}/{total}  {(time.monotonic() - began) / 60:.1f} min  {note}")
 
     return show
 

@@ -32,6 +32,7 @@ from ecgsynth.errors import (
     OutputError,
     TooFewPeopleError,
 )
+from ecgsynth.pipeline import Summary
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.wfdb_io import write_record
 
@@ -204,6 +205,17 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(run("generate", "--rhythm", "afib").exception, ZeroDivisionError)
 
 
+def test_the_summary_says_what_was_drawn_again_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Summary(Path("/x/af"), 50, {"rate": 2, "p_wave": 1}, Path("/x/af/contact_sheet.png"), 0.5)
+    generating(monkeypatch, lambda *_, **__: done)
+    result = run("generate", "--rhythm", "afib", "-n", "50", "--out", "af")
+    assert result.stdout.splitlines()[:3] == [
+        "Wrote 50 records to af in 0.5 s (100 records/s).",
+        "The gate turned draws down, which were drawn again; failures per check: p_wave 1, rate 2.",
+        "Contact sheet: af/contact_sheet.png",
+    ]
+
+
 def made(out: Path, *words: str) -> Result:
     base = [
         "generate",
@@ -225,7 +237,7 @@ def test_generate_verify_plot_from_end_to_end(tmp_path: Path) -> None:
     result = made(Path("af"))
     assert result.exit_code == 0, result.stderr
     assert "Wrote 3 records to af in" in result.stdout
-    assert re.search(r"^The gate (passed every draw|rejected \d+ draws?)", result.stdout, re.M)
+    assert re.search(r"^The gate (passed every draw|.* per check: \w+ \d+)", result.stdout, re.M)
     sheet = Path(re.search(r"Contact sheet: (.+)", result.stdout)[1])
     assert sheet.read_bytes().startswith(b"\x89PNG")
     assert len(Path("af/RECORDS").read_text().split()) == 3
@@ -397,8 +409,16 @@ def test_training_options_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (seen[0].steps, seen[0].resume, seen[0].from_weights) == (5, True, None)
 
 
-def test_ctrl_c_in_training_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecgsynth.training.train_on_folder", raising(KeyboardInterrupt()))
+def exits_as_lightning_does(*_: Any, **__: Any) -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize("act", [raising(KeyboardInterrupt()), exits_as_lightning_does])
+def test_ctrl_c_in_training_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    monkeypatch.setattr("ecgsynth.training.train_on_folder", act)
     failed(
         run("train", "mine", "--out", "vt.safetensors"),
         130,

@@ -105,6 +105,13 @@ def test_unknown_age_and_sex_are_said_to_be_unknown() -> None:
     assert comments[:2] == ["Age: NaN", "Sex: Unknown"]
 
 
+def test_a_rhythm_that_returns_is_coded_once_and_marked_twice() -> None:
+    there_and_back = (Episode(0, 100, "nsr"), Episode(100, 200, "afib"), Episode(200, 500, "nsr"))
+    record = replace(make(0), episodes=there_and_back)
+    assert "Dx: 426783006,164889003" in header_comments(record)
+    assert [aux for _, aux in rhythm_marks(record)] == ["(N", "(AFIB", "(N"]
+
+
 def test_sums_are_those_of_sha256sum(dataset: Path) -> None:
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS.txt"], cwd=dataset, check=True)
     listed = {line.split("  ")[1] for line in (dataset / "SHA256SUMS.txt").read_text().splitlines()}
@@ -135,6 +142,12 @@ def test_many_records_go_into_sub_folders(tmp_path: Path, monkeypatch: pytest.Mo
     assert wfdb.rdrecord(str(out / records[3])).sig_len == 500
     report = verify_dataset(out)
     assert report.ok and report.records == 5
+
+
+def test_a_full_folder_needs_no_sub_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgsynth.export.writer.RECORDS_PER_FOLDER", 2)
+    out = write(tmp_path / "out", (make(i) for i in range(2)), n=2)
+    assert (out / "RECORDS").read_text().split() == ["afib00000", "afib00001"]
 
 
 def test_twelve_leads_keep_their_algebra(tmp_path: Path) -> None:
@@ -295,9 +308,9 @@ def test_marks_name_every_episode() -> None:
 def test_memory_does_not_grow_with_records(tmp_path: Path) -> None:
     import tracemalloc
 
-    def peak(n: int) -> int:
+    def peak(n: int, length: int = 500) -> int:
         tracemalloc.start()
-        write(tmp_path / f"out{n}", (make(i) for i in range(n)), n=n)
+        write(tmp_path / f"out{n}-{length}", (make(i, n=length) for i in range(n)), n=n)
         try:
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -306,6 +319,8 @@ def test_memory_does_not_grow_with_records(tmp_path: Path) -> None:
     peak(40)
     # One record is 2 kB of samples; 300 more of them kept would be 600 kB.
     assert peak(400) - peak(100) < 100_000
+    # The sheet keeps 10 s (10 kB) of each of its 32 records, not the 80 kB that each has.
+    assert peak(40, length=20_000) < 1_500_000
 
 
 def test_a_sound_dataset_verifies(dataset: Path) -> None:

@@ -18,8 +18,8 @@ LEVELS = {
         (
             ("errors", "weights"),
             ("rhythms", "records", "alignment"),
-            ("wfdb_io", "rpeaks", "split", "paper"),
-            ("datasets", "windows", "plot", "pack_columns"),
+            ("wfdb_io", "rpeaks", "split", "paper", "wish"),
+            ("datasets", "windows", "plot", "pack_columns", "population"),
             ("pack", "export"),
             ("generators", "fidelity"),
             ("batches", "checkpoint"),

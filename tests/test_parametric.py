@@ -200,3 +200,10 @@ def test_speed_and_an_hour() -> None:
     assert 60 / (time.process_time() - start) > 100
     long = strip(plan("afib", seconds=3600.0), 0, Parametric())
     assert long.shape == (1, 900_000) and np.isfinite(long).all()
+
+
+@pytest.mark.parametrize("lead", ["II", "V1", "V5"])
+def test_fibrillation_shows_in_every_lead(lead: str) -> None:
+    """The dipole turns, so no lead looks along a line on which nothing happens (coarse VF exceeds 0.2 mV)."""
+    sizes = [np.ptp(strip(plan("vf", seed, leads=(lead,)), seed)) for seed in range(40)]
+    assert np.quantile(sizes, 0.05) > 0.2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -344,3 +345,19 @@ def test_the_impossible_is_refused(script: str, wish: dict[str, object], words: 
 def test_an_empty_script_is_refused() -> None:
     with pytest.raises(OptionError, match="duration 0 s"):
         draw_plan(Request(script=(), leads=("II",), source="mitdb"), np.random.default_rng(0))
+
+
+@pytest.mark.realdata
+def test_af_plans_are_as_irregular_as_annotated_people(data_root: Path) -> None:
+    from ecgsynth.datasets import find_reader
+
+    real = []
+    for record in find_reader("mitdb")(data_root / "mitdb"):
+        for episode in record.episodes:
+            if episode.rhythm == "afib" and episode.stop - episode.start > 60 * record.fs and record.beats:
+                times = record.beats.samples / record.fs
+                low = episode.start / record.fs
+                real.append(nrmssd(times[(times >= low) & (times < low + 60)]))
+    made = [nrmssd(inside(plan("afib:60", seed, source="mitdb"))) for seed in range(100)]
+    assert len(real) > 10
+    assert 0.7 < np.median(made) / np.median(real) < 1.4

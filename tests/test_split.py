@@ -84,7 +84,7 @@ def test_person_in_two_parts_is_refused_even_with_a_matching_hash() -> None:
         SplitManifest.from_json(double.to_json())
 
 
-def test_shared_people_of_two_sets_are_named() -> None:
+def test_people_in_two_sets_are_named() -> None:
     check_disjoint(train=["a"], test=["b"], real=[])
     with pytest.raises(RecordError, match="2 people are in both train and test, first a"):
         check_disjoint(train=["a", "b", "c"], test=["b", "a"])

@@ -164,7 +164,9 @@ def test_data_beyond_the_declared_length_need_checksums(record: Path) -> None:
     with record.with_suffix(".dat").open("ab") as file:
         file.write(b"\x00" * 512)
     assert read_record(record).signal.shape == (2, 500)
-    (record.parent / "r2.hea").write_text("r2 2 250 500\n" + "r1.dat 16 1000(0)/mV\n" * 2)
+    (record.parent / "r2.hea").write_text(
+        "r2 2 250 500\n" + "r1.dat 16 1000(0)/mV 16 0 0 0\n" + "r1.dat 16 1000(0)/mV\n"
+    )
     with pytest.raises(RecordError, match=r"size of r1\.dat"):
         read_record(record.parent / "r2")
 
@@ -211,8 +213,9 @@ def test_offset_mat_with_zero_checksums_is_read_but_not_verified(record: Path) -
 
 def test_zero_checksums_beside_a_dat_are_a_claim(record: Path) -> None:
     lines = record.with_suffix(".hea").read_text().splitlines()
-    fields = lines[1].split()
-    lines[1] = " ".join([*fields[:6], "0", *fields[7:]])
+    for i in (1, 2):
+        fields = lines[i].split()
+        lines[i] = " ".join([*fields[:6], "0", *fields[7:]])
     record.with_suffix(".hea").write_text("\n".join(lines))
     with pytest.raises(RecordError, match="checksum of signal 0"):
         read_record(record)
@@ -401,6 +404,12 @@ def test_limb_lead_algebra_holds_in_the_integers(pairs: list[tuple[float, float]
     assert np.abs(2 * avl - 2 * one + two).max() <= 1
     assert np.abs(2 * avf - 2 * two + one).max() <= 1
     assert np.abs(to_digital(signal, TWELVE_LEADS) - signal * 1000).max() <= 1.26
+
+
+def test_halves_are_rounded_to_even_so_that_nothing_drifts() -> None:
+    one = np.array([1, 3, 5, 7, -1, -3], dtype=np.float32) / 1000
+    avr = to_digital(np.stack([one, 0 * one, -one / 2]), ("I", "II", "aVR"))[2]
+    assert avr.tolist() == [0, -2, -2, -4, 0, 2]
 
 
 def test_leads_that_break_the_algebra_are_not_repaired() -> None:

@@ -37,10 +37,15 @@ class Interrupted(click.ClickException):
 @contextmanager
 def guarded(out: Path, advice: str = "") -> Iterator[None]:
     """Turn Ctrl-C into a line that says that nothing was written to ``out``, and exit code 130."""
+    interrupted = Interrupted(f"Interrupted; nothing was written to {out}.{advice}")
     try:
         yield
     except KeyboardInterrupt:
-        raise Interrupted(f"Interrupted; nothing was written to {out}.{advice}") from None
+        raise interrupted from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
+            raise interrupted from None
+        raise
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +58,7 @@ def generate(lead: str | None, out: Path | None, **options: Any) -> None:
         from ecgsynth.pipeline import GenerateOptions, generate_dataset
 
         summary = generate_dataset(GenerateOptions(leads=_leads(lead), out=out, **options), progress=show)
-    click.echo(_report(summary))
+    click.echo(_report(summary, out))
 
 
 def _default_out(script: str) -> Path:
@@ -78,22 +77,22 @@ def _leads(lead: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in lead.split(","))
 
 
-def _report(summary: Summary) -> str:
+def _report(summary: Summary, out: Path) -> str:
     rate = summary.records / max(summary.seconds_elapsed, 1e-9)
     return "\n".join(
         (
-            f"Wrote {summary.records} records to {summary.out} in {summary.seconds_elapsed:.1f} s"
+            f"Wrote {summary.records} records to {out} in {summary.seconds_elapsed:.1f} s"
             f" ({rate:.0f} records/s).",
-            _redrawn(summary.rejected),
-            f"Contact sheet: {summary.contact_sheet}",
-            f"Look closer:   ecgsynth plot {summary.out}",
-            f"Check it:      ecgsynth verify {summary.out}",
+            _redrawn(summary),
+            f"Contact sheet: {out / summary.contact_sheet.name}",
+            f"Look closer:   ecgsynth plot {out}",
+            f"Check it:      ecgsynth verify {out}",
         )
     )
 
 
-def _redrawn(rejected: Mapping[str, int]) -> str:
-    if not rejected:
+def _redrawn(summary: Summary) -> str:
+    if not summary.redrawn:
         return "The gate passed every draw."
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items()))
-    return f"The gate rejected {sum(rejected.values())} draws, which were drawn again: {reasons}."
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(summary.rejected.items()))
+    return f"The gate turned down {summary.redrawn} draws, which were drawn again (checks failed: {reasons})."

@@ -30,7 +30,7 @@ def plot(path: Path, out: Path | None, seconds: float, start: float, beats: bool
     \b
     Examples:
       ecgsynth plot af
-      ecgsynth plot af/afib_00003 --seconds 30 --out strip.pdf
+      ecgsynth plot af/afib00003 --seconds 30 --out strip.pdf
       ecgsynth plot af -n 100 --out all.pdf
     """
     out = out or Path(f"{path.resolve().name}.png")

@@ -19,7 +19,9 @@ Population = Mapping[str, Mapping[str, float]]
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs; seconds and people as numbers.")
 def rhythms(as_json: bool) -> None:
-    """List the rhythms, their codes, and how many people each shipped checkpoint saw, for how long.
+    """List the rhythms and the people behind each checkpoint.
+
+    With the codes of each rhythm, and the seconds that each shipped checkpoint saw of it.
 
     \b
     Examples:

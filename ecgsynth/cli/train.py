@@ -32,10 +32,11 @@ from ecgsynth.cli.console import guarded, progress
 @click.option("--allow-few-people", is_flag=True, help="Learn rhythms shown by fewer than 3 people.")
 @click.option("--devices", default="auto", show_default=True, help="How many accelerators, or auto.")
 def train(data: Path, out: Path, **options: Any) -> None:
-    """Train a generator on DATA, a folder of WFDB records, and write a checkpoint.
+    """Train a generator on a folder of WFDB records.
 
-    The rhythm of each record comes from its .atr marks, its SNOMED Dx comment, a CSV, or --rhythm. People
-    held out stop the training when it no longer gets better on them.
+    Starts from the weights that ship, unless told otherwise, and writes a checkpoint for generate --weights.
+    The rhythm of each record of DATA comes from its .atr marks, its SNOMED Dx comment, a CSV, or --rhythm.
+    Some people are held out; training stops when it no longer gets better on them.
 
     \b
     Examples:

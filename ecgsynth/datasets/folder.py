@@ -35,8 +35,8 @@ def read_folder(root: Path, labels: Path | None = None, source: str | None = Non
     """Records of a WFDB folder.
 
     The rhythm comes from, in this order: the labels file, rhythm marks in ``<record>.atr``, SNOMED CT
-    concepts in a ``Dx:`` comment. The subject comes from the labels file, a ``Subject:`` comment, or else the record's
-    name (each record its own person).
+    concepts in a ``Dx:`` comment. The subject comes from the labels file, a ``Subject:`` comment, or else the
+    record's name (each record its own person).
 
     Parameters
     ----------

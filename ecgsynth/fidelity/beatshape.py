@@ -153,8 +153,8 @@ def qrs_edges(shape: BeatShape) -> tuple[float, float]:
     """QRS onset and offset on the median beat, in seconds from the R peak.
 
     Steepness (absolute first difference, smoothed over 20 ms) is followed outwards from its largest
-    value near R until it stays under 12 % of that value for 16 ms. A slow, wide complex is followed further than a
-    narrow one because the threshold scales with its own steepness.
+    value near R until it stays under 12 % of that value for 16 ms. A slow, wide complex is followed
+    further than a narrow one because the threshold scales with its own steepness.
     """
     steep = np.abs(np.diff(shape.median))
     half = max(1, round(0.010 * shape.fs))

@@ -1,4 +1,4 @@
-"""Bounds of the gate: how they are stored, read, and fitted on real training people."""
+"""Bounds of the gate: what they are, and how they are stored and read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgsynth.errors import CheckpointError
 from ecgsynth.fidelity.evidence import INPUTS, Evidence
@@ -19,60 +18,10 @@ VERSION = 1
 #: The calibration that ships with the package.
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "gate.json"
 
-#: Fewest people for whom bounds are fitted without the rhythm table's.
-ENOUGH_PEOPLE = 8
-#: Widening of a fitted range in spreads (median to 5 or 95 % quantile), tried in turn.
-PADS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-#: Widening where there are fewer, divided by the square root of people.
-FEW_PAD = 1.5
-#: Share of real stretches that a fitted end leaves out. Most of the 2 % that may fail goes to the check that
-#: parts the rhythms best; what the others leave out are mostly the same noisy stretches.
-TAIL = 0.0015
-TAILS = {"evidence": 0.012, "rate": 0.003}
-#: A fitted rate is held to the rhythm table's range widened by this share, unless over 1 % of real stretches of
-#: the rhythm lie outside of that (the detector's mistakes, or loose labels).
-RATE_SLACK = 0.15
-#: Share of stretches of people who were not fitted on that must pass, over folds of training people.
-AIM = 0.985
-
-#: Numbers that may only vary within what they can be at all.
-NATURAL = {
-    "sensitivity": (0.0, 1.0),
-    "precision": (0.0, 1.0),
-    "likeness": (-1.0, 1.0),
-    "p_share": (-1.0, 1.0),
-    "quiet": (0.0, 1.0),
-    "concentration": (0.0, 1.0),
-}
-NON_NEGATIVE = ("rate", "nrmssd", "rr_step", "qrs_ms", "flat_s", "clipped_s", "span_low", "span_high", "peakedness")
-
-#: Which ends of a number are held: "low" has a lower bound, "high" an upper one, "both" both.
-INTEGRITY_ENDS = {"flat_s": "high", "clipped_s": "high", "span_low": "low", "span_high": "high"}
-BEAT_ENDS = {
-    "rate": "both",
-    "nrmssd": "both",
-    "rr_step": "both",
-    "qrs_ms": "both",
-    "likeness": "low",
-    "sensitivity": "low",
-    "precision": "low",
-    "evidence": "low",
-}
-NO_BEAT_ENDS = {
-    "dominant_hz": "both",
-    "concentration": "low",
-    "peakedness": "high",
-    "quiet": "high",
-    "evidence": "low",
-}
-PATTERN_ENDS = {
-    "bigeminy": {"pattern_2": "low"},
-    "atrial_bigeminy": {"pattern_2": "low"},
-    "trigeminy": {"pattern_3": "low"},
-}
+#: Frequency of the oscillation in Hz: 150 to 500/min in fibrillation, 180 to 350/min in flutter (ESC-VA).
+OSCILLATION_HZ = {"vf": (1.5, 9.0), "vflutter": (3.0, 6.0)}
 
 Bound = tuple[float, float]
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -107,120 +56,16 @@ class Calibration:
         return self.rhythms.get(rhythm) or table_bounds(RHYTHMS[rhythm])
 
 
-def ends_of(rhythm: Rhythm) -> dict[str, str]:
-    """The checks of a rhythm: number -> which ends are held."""
-    if not rhythm.has_beats:
-        return dict(NO_BEAT_ENDS)
-    ends = BEAT_ENDS | PATTERN_ENDS.get(rhythm.name, {})
-    if rhythm.p_wave == "required":
-        ends["p_share"] = "low"
-    elif rhythm.p_wave == "forbidden":
-        ends["p_share"] = "high"
-    return ends
-
-
 def table_bounds(rhythm: Rhythm) -> dict[str, Bound]:
     """Bounds from the rhythm table alone, for a rhythm without enough real people."""
     if not rhythm.has_beats:
-        return {}
+        return {"dominant_hz": OSCILLATION_HZ[rhythm.name]}
     return {"rate": (float(rhythm.rate[0]), float(rhythm.rate[1])), "nrmssd": rhythm.irregular}
 
 
 def failures(numbers: Mapping[str, float], bounds: Mapping[str, Bound]) -> list[str]:
     """Names of the numbers that lie outside their bounds; numbers that are absent are not judged."""
     return [k for k, (low, high) in bounds.items() if k in numbers and not low <= numbers[k] <= high]
-
-
-def fit_bounds(
-    rows: Sequence[Mapping[str, float]], weights: Array, ends: Mapping[str, str], pad: float
-) -> dict[str, Bound]:
-    """Weighted quantile range of each number, widened by ``pad`` spreads.
-
-    A spread is the distance from the median to the 5 or 95 % quantile on that side. Numbers seen in fewer
-    than 4 rows get no bound.
-    """
-    bounds: dict[str, Bound] = {}
-    for name, end in ends.items():
-        values = np.array([row.get(name, np.nan) for row in rows])
-        seen = np.isfinite(values)
-        if seen.sum() < 4:
-            continue
-        tail = TAILS.get(name, TAIL)
-        at = (tail, 0.05, 0.5, 0.95, 1 - tail)
-        least, low, mid, high, most = _quantiles(values[seen], weights[seen], at)
-        lowest, highest = NATURAL.get(name, (0.0 if name in NON_NEGATIVE else -np.inf, np.inf))
-        bounds[name] = (
-            float(max(lowest, least - pad * (mid - low))) if end != "high" else -np.inf,
-            float(min(highest, most + pad * (high - mid))) if end != "low" else np.inf,
-        )
-    return bounds
-
-
-def hold_rate(
-    bounds: dict[str, Bound], rows: Sequence[Mapping[str, float]], weights: Array, table: Mapping[str, Bound]
-) -> None:
-    """Narrow the bound of ``rate`` to the table's range and 15 %, where real stretches allow it."""
-    if "rate" not in bounds or "rate" not in table:
-        return
-    low, high = table["rate"][0] * (1 - RATE_SLACK), table["rate"][1] * (1 + RATE_SLACK)
-    values = np.array([row.get("rate", np.nan) for row in rows])
-    outside = (values < low) | (values > high)
-    if np.average(outside, weights=weights) <= 0.01:
-        bounds["rate"] = (max(low, bounds["rate"][0]), min(high, bounds["rate"][1]))
-
-
-def fit_rhythm(
-    rows: Sequence[Mapping[str, float]], people: Sequence[str], ends: Mapping[str, str], table: Mapping[str, Bound]
-) -> tuple[dict[str, Bound], dict[str, float]]:
-    """Bounds of one rhythm from its real stretches, and how they were found.
-
-    Each person weighs the same. With at least 8 people the widening is the smallest of `PADS` with
-    which the bounds of nine tenths of the people pass 98.5 % of the others; with fewer it is 1.5 over the square root of people, and
-    the bounds take in those of the rhythm table.
-    """
-    names, owner = np.unique(np.asarray(people), return_inverse=True)
-    weights = np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
-    root = float(np.sqrt(len(names)))
-    info = {"records": float(len(rows))}
-    if len(names) < ENOUGH_PEOPLE:
-        bounds = fit_bounds(rows, weights, ends, FEW_PAD / root)
-        for name, (low, high) in table.items():
-            seen = bounds.get(name, (low, high))
-            bounds[name] = (min(low, seen[0]), max(high, seen[1]))
-        hold_rate(bounds, rows, weights, table)
-        return bounds, info | {"pad": FEW_PAD}
-    rate = 0.0
-    for pad in PADS:
-        rate = _pass_out_of_fold(rows, weights, owner, ends, pad)
-        if rate >= AIM:
-            break
-    bounds = fit_bounds(rows, weights, ends, pad)
-    hold_rate(bounds, rows, weights, table)
-    return bounds, info | {"pad": pad, "pass_out_of_fold": rate}
-
-
-def _pass_out_of_fold(
-    rows: Sequence[Mapping[str, float]],
-    weights: Array,
-    owner: NDArray[np.int64],
-    ends: Mapping[str, str],
-    pad: float,
-) -> float:
-    """Person-weighted share of stretches that pass bounds fitted on the other people, in 10 folds."""
-    fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % 10
-    passed = np.zeros(len(rows))
-    for k in np.unique(fold):
-        inside = np.flatnonzero(fold != k)
-        bounds = fit_bounds([rows[i] for i in inside], weights[inside], ends, pad)
-        for i in np.flatnonzero(fold == k):
-            passed[i] = not failures(rows[i], bounds)
-    return float(np.average(passed, weights=weights))
-
-
-def _quantiles(values: Array, weights: Array, at: tuple[float, ...]) -> Any:
-    order = np.argsort(values)
-    mass = np.cumsum(weights[order])
-    return np.interp(np.asarray(at), (mass - weights[order] / 2) / mass[-1], values[order])
 
 
 def load_calibration(path: Path | None = None) -> Calibration:
@@ -256,7 +101,7 @@ def load_calibration(path: Path | None = None) -> Calibration:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
-            f"gate calibration {path}: field missing or not a number ({error}); run scripts/calibrate_gate.py."
+            f"gate calibration {path}: field missing or wrong ({error}); run scripts/calibrate_gate.py."
         ) from error
 
 

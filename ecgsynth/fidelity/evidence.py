@@ -1,8 +1,9 @@
 """Does a stretch look more like the rhythm it claims than like another? Log-odds from a small linear model.
 
 One number alone parts real rhythms badly: a sinus record can have no visible P wave in one lead, a
-fibrillation can be fast and nearly regular. Together they do. The model is a multinomial logistic regression on
-the gate's own numbers and their squares, fitted on real training people only; it never sees a generator.
+fibrillation can be fast and nearly regular. Together they do. The model is a multinomial logistic
+regression on the gate's own numbers and their squares, fitted on real training people only; it never sees
+a generator.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ GROUP_OF = {
     "vf": "vf",
     "vflutter": "vf",
 }
-#: Numbers used, and whether their logarithm is. The rate is not one of them: it has bounds of its own, and a fast
-#: sinus rhythm must not look like fibrillation because of it.
+#: Numbers used, and whether their logarithm is. The rate is not one of them: it has bounds of its own, and a
+#: fast sinus rhythm must not look like fibrillation because of it.
 INPUTS = {
     "nrmssd": True,
     "rr_step": True,
@@ -131,7 +132,10 @@ def fit_evidence(
     model = LogisticRegression(C=0.3, max_iter=2000)
     model.fit(_design(raw, centre, scale), labels, sample_weight=weight)
     groups = tuple(str(name) for name in model.classes_)
-    return Evidence(centre, scale, groups, np.asarray(model.coef_), np.asarray(model.intercept_))
+    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+    if len(groups) == 2:  # one row for the second of two groups
+        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
+    return Evidence(centre, scale, groups, weights, bias)
 
 
 def _equal(owners: NDArray[np.str_]) -> Array:

@@ -24,7 +24,16 @@ from ecgsynth.fidelity.rhythm import ALIKE, oscillation_numbers, rr_numbers
 Array = NDArray[np.float64]
 
 #: Frequency bands in Hz whose share of power is a feature.
-BANDS = ((0.0, 0.5), (0.5, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 20.0), (20.0, 35.0), (35.0, 50.0), (50.0, 125.0))
+BANDS = (
+    (0.0, 0.5),
+    (0.5, 4.0),
+    (4.0, 8.0),
+    (8.0, 13.0),
+    (13.0, 20.0),
+    (20.0, 35.0),
+    (35.0, 50.0),
+    (50.0, 125.0),
+)
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 _RR_NAMES = ("rate", "nrmssd", "rr_cv", "rr_lag1", "rr_lag2", "rr_skew", "alternate_2", "alternate_3")
@@ -175,7 +184,9 @@ def _moments(values: Array) -> tuple[float, float]:
 def _rr_features(peaks: NDArray[np.int64], fs: float) -> dict[str, float]:
     rr = np.diff(peaks) / fs
     known = rr_numbers(peaks, fs)
-    values = {name: known[name] for name in ("rate", "nrmssd", "alternate_2", "alternate_3") if name in known}
+    values: dict[str, float] = {
+        name: known[name] for name in ("rate", "nrmssd", "alternate_2", "alternate_3") if name in known
+    }
     if len(rr) >= 4:
         level = rr - rr.mean()
         variance = max(float(np.mean(level**2)), 1e-8)
@@ -250,7 +261,9 @@ def _residual_features(shape: BeatShape) -> dict[str, float]:
         "residual_tp": _log(float(tail.std())),
         "residual_tp_high": _log(float(rough.std())),
         "fwave_power": _log(float(power[:, inside].mean()) / rest.shape[1]),
-        "align_rough": _log(float(np.diff(shape.median[quiet], 2).std())) if len(shape.median[quiet]) > 4 else -9.0,
+        "align_rough": _log(float(np.diff(shape.median[quiet], 2).std()))
+        if len(shape.median[quiet]) > 4
+        else -9.0,
     }
 
 

@@ -1,4 +1,4 @@
-"""The first gate: is a record a plausible ECG of the rhythm it claims? (Tier 0 of the metrics.)
+"""The first gate: whether a record is a plausible ECG of the rhythm it claims (tier 0 of the metrics).
 
 The gate looks at the signal with its own R-peak detector and believes no annotation. Its bounds come
 from real training people (:mod:`ecgsynth.fidelity.calibration`), not from a generator.
@@ -68,7 +68,7 @@ def check_record(record: Record, calibration: Calibration) -> Verdict:
     >>> check_record(flat, Calibration("", {"flat_s": (0.0, 0.5)}, {})).reasons
     ('flat_s: 10 over 0.5',)
     """
-    numbers = integrity(record.signal, record.fs)
+    numbers = integrity(record.signal, record.fs, record.leads)
     if numbers["missing"] > 0:
         share = numbers["missing"]
         return Verdict(False, numbers, (f"missing: {share:.2%} of the samples are NaN or infinite",))
@@ -129,14 +129,15 @@ def episode_numbers(record: Record, episode: Episode, model: Evidence | None = N
 def detection_lead(signal: NDArray[np.floating], leads: tuple[str, ...], fs: float) -> int:
     """Row of the lead to look for beats in: the one whose steep parts are strongest and sparsest.
 
-    The strength is ``mean(d^2) / mean(|d|)`` with d the change over 16 ms: high QRS, quiet in between. A lead of
-    `GOOD_LEADS` with at least 60 % of the best lead's strength is preferred.
+    The strength is ``sqrt(mean(d^4)) / mean(|d|)`` with d the change over 16 ms: high QRS, quiet in between.
+    A lead of `GOOD_LEADS` with at least 60 % of the best lead's strength is preferred.
     """
     if len(leads) == 1:
         return 0
     step = max(1, round(0.016 * fs))
     change = np.abs(signal[:, step:] - signal[:, :-step])
-    strength = (change**2).mean(axis=1) / np.maximum(change.mean(axis=1), 1e-6)
+    square = change * change
+    strength = np.sqrt((square * square).mean(axis=1)) / np.maximum(change.mean(axis=1), 1e-6)
     best = int(strength.argmax())
     for name in GOOD_LEADS:
         if name in leads and strength[leads.index(name)] >= 0.6 * strength[best]:

@@ -23,7 +23,7 @@ def longest_run(same: NDArray[np.bool_]) -> NDArray[np.int64]:
     return (position - last_false).max(axis=-1)
 
 
-def integrity(signal: NDArray[np.floating], fs: float) -> dict[str, float]:
+def integrity(signal: NDArray[np.floating], fs: float, leads: tuple[str, ...] = ()) -> dict[str, float]:
     """Numbers about the raw samples [leads, samples] in mV; the worst lead counts.
 
     Returns
@@ -31,7 +31,9 @@ def integrity(signal: NDArray[np.floating], fs: float) -> dict[str, float]:
     dict
         ``missing`` share of samples that are NaN or infinite (the rest is only measured where it is 0);
         ``flat_s`` longest run of equal samples in seconds; ``clipped_s`` longest run at a lead's own
-        extreme in seconds; ``span_low`` and ``span_high`` smallest and largest peak-to-peak in mV;
+        extreme in seconds; ``span_low`` and ``span_high`` smallest and largest peak-to-peak in mV
+        (limb leads derived from I and II may be small: the axis lies across one of them, so among ``leads``
+        they do not count for ``span_low``);
         ``offset`` largest absolute mean in mV.
     """
     missing = 1.0 - float(np.isfinite(signal).mean())
@@ -49,10 +51,17 @@ def integrity(signal: NDArray[np.floating], fs: float) -> dict[str, float]:
         "missing": 0.0,
         "flat_s": flat,
         "clipped_s": clipped,
-        "span_low": float(span.min()),
+        "span_low": float(span[_independent(leads, len(span))].min()),
         "span_high": float(span.max()),
         "offset": float(np.abs(signal.mean(axis=-1)).max()),
     }
+
+
+def _independent(leads: tuple[str, ...], n: int) -> list[int]:
+    """Rows of leads that are not sums of I and II; all ``n`` without names or without I and II."""
+    if not {"I", "II"} <= set(leads):
+        return list(range(n))
+    return [i for i, lead in enumerate(leads) if lead not in LEAD_ALGEBRA]
 
 
 def lead_residual(signal: NDArray[np.floating], leads: tuple[str, ...]) -> float | None:

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 TOLERANCE = 0.1
 #: Beats this close to either end (seconds) are left out of the agreement: detectors need a run-in.
 EDGE = 0.4
+#: A QRS that seems longer than this, in seconds, runs into its T wave; its width is given as this.
+LONGEST_QRS = 0.4
 #: Beats that correlate this well with the median beat are of its kind; ectopic ones are not.
 ALIKE = 0.8
 
@@ -29,10 +31,11 @@ ALIKE = 0.8
 def rr_numbers(peaks: NDArray[np.int64], fs: float) -> dict[str, float]:
     """Rate and irregularity of R peaks; what too few peaks cannot tell is left out.
 
-    ``rate`` in beats/min from the median RR interval, ``mean_rate`` from the mean, ``nrmssd`` is RMSSD over mean RR
-    (Dash 2009), ``rr_step`` the median change from one RR to the next over the median RR (an ectopic or missed beat
-    does not move it), ``alternate_2`` and ``alternate_3`` how much better RR intervals repeat after 2 or 3
-    beats than after one: ``1 - mean |rr[i+k] - rr[i]| / mean |rr[i+1] - rr[i]|``.
+    ``rate`` in beats/min from the median RR interval, ``mean_rate`` from the mean, ``nrmssd`` is RMSSD
+    over mean RR (Dash 2009), ``rr_step`` the median change from one RR to the next over the median RR
+    (an ectopic or missed beat does not move it), ``alternate_2`` and ``alternate_3`` how much better RR
+    intervals repeat after 2 or 3 beats than after one: ``1 - mean |rr[i+k] - rr[i]| / mean |rr[i+1] -
+    rr[i]|``.
     """
     rr = np.diff(peaks) / fs
     numbers: dict[str, float] = {}
@@ -55,7 +58,8 @@ def shape_numbers(shape: BeatShape) -> dict[str, float]:
     """P wave, QRS width and likeness of beats.
 
     ``p_score`` and ``p_share`` see :func:`~ecgsynth.fidelity.beatshape.p_wave` and
-    :func:`~ecgsynth.fidelity.beatshape.p_consistency` (over beats like the median one); ``qrs_ms`` width of the median QRS; ``likeness`` median
+    :func:`~ecgsynth.fidelity.beatshape.p_consistency` (over beats like the median one);
+    ``qrs_ms`` width of the median QRS; ``likeness`` median
     correlation of beats to their median; ``repeat_2`` and ``repeat_3`` how much liker beats 2 or 3 apart
     are than neighbours, in units of correlation.
     """
@@ -66,7 +70,7 @@ def shape_numbers(shape: BeatShape) -> dict[str, float]:
     return {
         "p_score": score,
         "p_share": p_consistency(shape, alike > ALIKE),
-        "qrs_ms": 1000.0 * (offset - onset),
+        "qrs_ms": 1000.0 * min(offset - onset, LONGEST_QRS),
         "likeness": float(np.median(alike)),
         "repeat_2": lag_correlation(shape, 2) - near,
         "repeat_3": lag_correlation(shape, 3) - near,
@@ -76,7 +80,8 @@ def shape_numbers(shape: BeatShape) -> dict[str, float]:
 def oscillation_numbers(clean: Array, fs: float) -> dict[str, float]:
     """How much a baseline-free lead looks like fibrillation or flutter of the ventricles.
 
-    ``dominant_hz`` the strongest frequency from 1 to 12 Hz, ``concentration`` the share of the power in 0.5 to 40 Hz within
+    ``dominant_hz`` the strongest frequency from 1 to 12 Hz, ``concentration`` the share of the power
+    in 0.5 to 40 Hz within
     0.7 Hz of it, ``peakedness`` the kurtosis of the samples (a sine has 1.5, noise 3, a QRS rhythm over
     6), ``quiet`` the share of samples under 20 % of the 99th percentile of their size.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ def two_sample_auc(
     for k in range(folds):
         inside = fold != k
         raw = judge(rows[inside], labels[inside], rows[~inside], seed + k)
-        scores[~inside] = raw.argsort().argsort() / max(1, len(raw) - 1)
+        scores[~inside] = _share_below(raw)
     a, b = scores[: len(first)], scores[len(first) :]
     auc = [_auc(a, b)]
     for _ in range(resamples):
@@ -118,6 +119,14 @@ def _resample(owner: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
     return np.concatenate([order[edges[p] : edges[p + 1]] for p in drawn])
 
 
+def _share_below(scores: Array) -> Array:
+    """Rank of each score among the scores, 0 to 1, ties at their mean: folds become comparable."""
+    ordered = np.sort(scores)
+    return (np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")) / (
+        2 * len(scores)
+    )
+
+
 def _auc(first: Array, second: Array) -> float:
     """Probability that a score of ``second`` is above one of ``first``, ties counted half."""
     ordered = np.sort(first)
@@ -134,7 +143,12 @@ def boosting_judge(train: Array, labels: NDArray[np.int64], test: Array, seed: i
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.08, max_leaf_nodes=15, l2_regularization=1.0, random_state=seed
+        max_iter=150,
+        learning_rate=0.08,
+        max_leaf_nodes=15,
+        min_samples_leaf=int(np.clip(len(train) // 20, 2, 20)),
+        l2_regularization=1.0,
+        random_state=seed,
     )
     model.fit(train, labels, sample_weight=_balance(labels))
     return np.asarray(model.predict_proba(test)[:, 1], dtype=np.float64)
@@ -197,7 +211,7 @@ def _small_cnn():  # type: ignore[no-untyped-def]
 
     layers: list[nn.Module] = []
     widths = (1, 16, 32, 48, 64)
-    for k, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for k, (a, b) in enumerate(pairwise(widths)):
         kernel = 15 if k == 0 else 9
         layers += [nn.Conv1d(a, b, kernel, stride=3 if k == 0 else 2, padding=kernel // 2)]
         layers += [nn.GroupNorm(4, b), nn.GELU()]

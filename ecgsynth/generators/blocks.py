@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ecgsynth.generators.conditions import HOP_FRAMES, N_COARSE, N_FINE, PATCH
+from ecgsynth.generators.templates import BeatAverage, BeatTemplates
 from ecgsynth.rhythms import RHYTHMS
 
 HOP = HOP_FRAMES * PATCH
@@ -29,7 +30,9 @@ class Block(nn.Module):
 
     def __init__(self, width: int, dilation: int, film: int = 0) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(width, width, (1, 7), padding=(0, 3 * dilation), dilation=(1, dilation), groups=width)
+        self.mix = nn.Conv2d(
+            width, width, (1, 7), padding=(0, 3 * dilation), dilation=(1, dilation), groups=width
+        )
         self.norm = nn.LayerNorm(width, elementwise_affine=film == 0)
         self.film = nn.Linear(film, 2 * width) if film else None
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
@@ -84,6 +87,8 @@ class LappedTransform(nn.Module):
     independent coefficients is a proper density of the samples: the cVAE's observation noise.
     """
 
+    basis: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         n = torch.arange(2 * HOP, dtype=torch.float64)[:, None]
@@ -123,11 +128,15 @@ class Decoder(nn.Module):
         self.channels = channels
         self.embed = StripEmbedding(N_FINE, width)
         self.record = RecordEmbedding(leads, sources, latent, film)
+        self.templates = BeatTemplates(channels, film)
         self.blocks = nn.ModuleList(Block(width, dilation, film) for dilation in DILATIONS)
         self.noise_gain = nn.Parameter(torch.zeros(2, width))
         self.norm = nn.LayerNorm(width)
         self.mean = nn.ConvTranspose1d(width, channels, 2 * PATCH, stride=PATCH, padding=PATCH // 2)
-        self.log_variance = nn.Linear(width, channels * HOP)
+        self.spread = nn.Linear(film, 2 * width)
+        self.log_variance = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels * HOP)
+        )
 
     def forward(
         self, fine: Tensor, coarse: Tensor, rhythm: Tensor, record: Tensor, noise: Tensor | None = None
@@ -157,11 +166,14 @@ class Decoder(nn.Module):
                 x = x + self.noise_gain[late] * noise
             x = block(x, record)
         x = self.norm(x)
-        mean = self.mean(x.transpose(1, 2))
-        return mean, self._spread(x)
+        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record)
+        return mean, self._spread(x, record)
 
-    def _spread(self, x: Tensor) -> Tensor:
-        hops = x.unflatten(1, (-1, HOP_FRAMES)).mean(2)
+    def _spread(self, x: Tensor, record: Tensor) -> Tensor:
+        # The blocks learn from the mean alone: the slopes of a likelihood are so much larger where its
+        # variance is wrong that they would drown the mean's. The record vector learns from both.
+        scale, shift = self.spread(record).unsqueeze(1).chunk(2, dim=-1)
+        hops = x.detach().unflatten(1, (-1, HOP_FRAMES)).mean(2) * (1 + scale) + shift
         # Coefficient m covers the hop before it and the hop after it.
         padded = torch.cat([hops[:, :1], hops, hops[:, -1:]], dim=1)
         lapped = (padded[:, 1:] + padded[:, :-1]) / 2
@@ -179,7 +191,8 @@ class Encoder(nn.Module):
         self.record = RecordEmbedding(leads, sources, 1, film)
         self.blocks = nn.ModuleList(Block(width, dilation, film) for dilation in (1, 2, 4, 1))
         self.score = nn.Linear(width, 4)
-        self.out = nn.Sequential(nn.LayerNorm(5 * width), nn.Linear(5 * width, 2 * latent))
+        self.beats = BeatAverage(channels, width)
+        self.out = nn.Sequential(nn.LayerNorm(6 * width), nn.Linear(6 * width, 2 * latent))
 
     def forward(
         self, signal: Tensor, fine: Tensor, coarse: Tensor, rhythm: Tensor, record: Tensor
@@ -190,6 +203,7 @@ class Encoder(nn.Module):
             x = block(x, record)
         # Attention pooling: a few learned queries find the frames that tell most (QRS, P, T, noise).
         weights = self.score(x).softmax(dim=1)
-        pooled = torch.cat([(weights.transpose(1, 2) @ x).flatten(1), x.mean(1)], dim=1)
+        beats = self.beats(signal, fine)
+        pooled = torch.cat([(weights.transpose(1, 2) @ x).flatten(1), x.mean(1), beats], dim=1)
         mean, log_variance = self.out(pooled).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 2)

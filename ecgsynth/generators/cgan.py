@@ -2,9 +2,9 @@
 
 The generator has the cVAE's decoder and starts from its weights; its latents are drawn from the prior
 over people. The critic looks at patches through wide dilations and at the whole strip, so that it
-sees whether the beats of one record match. Losses: relativistic pairing (Jolicoeur-Martineau A, ICLR 2019) with
-zero-centred gradient penalties on real and on fake strips (Huang N et al. "The GAN is dead; long live the
-GAN", NeurIPS 2024, eq. 2 and 4).
+sees whether the beats of one record match. Losses: relativistic pairing (Jolicoeur-Martineau A,
+ICLR 2019) with zero-centred gradient penalties on real and on fake strips (Huang N et al. "The GAN is
+dead; long live the GAN", NeurIPS 2024, eq. 2 and 4).
 """
 
 from __future__ import annotations

@@ -31,6 +31,10 @@ class LatentFlow(nn.Module):
         Hidden channels.
     """
 
+    shift: Tensor
+    scale: Tensor
+    frequencies: Tensor
+
     def __init__(self, latent: int, leads: int, sources: int, width: int) -> None:
         super().__init__()
         self.size = latent + N_EXTRAS
@@ -39,7 +43,13 @@ class LatentFlow(nn.Module):
         self.source = nn.Embedding(sources, width)
         self.rest = nn.Linear(self.size + N_DEMOGRAPHICS + 2 + 2 * _TIME_FREQUENCIES, width)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Dropout(0.1), nn.Linear(width, width))
+            nn.Sequential(
+                nn.LayerNorm(width),
+                nn.Linear(width, width),
+                nn.SiLU(),
+                nn.Dropout(0.1),
+                nn.Linear(width, width),
+            )
             for _ in range(3)
         )
         self.out = nn.Linear(width, self.size)

@@ -54,7 +54,7 @@ class LearnedConfig:
     outputs: tuple[str, ...]
     leads: tuple[str, ...]
     sources: tuple[str, ...]
-    latent: int = 32
+    latent: int = 48
     width: int = 128
     film: int = 96
 
@@ -62,13 +62,15 @@ class LearnedConfig:
 class StripNet(nn.Module):
     """Encoder, decoder, prior over latents and wander spectra: everything a checkpoint holds."""
 
+    wander_power: Tensor
+
     def __init__(self, config: LearnedConfig) -> None:
         super().__init__()
         self.config = config
         channels, leads, sources = len(config.outputs), len(config.leads), len(config.sources)
         self.encoder = Encoder(channels, leads, sources, config.latent, config.width, config.film)
         self.decoder = Decoder(channels, leads, sources, config.latent + 1, config.width, config.film)
-        self.prior = LatentFlow(config.latent, leads, sources, 160)
+        self.prior = LatentFlow(config.latent, leads, sources, 144)
         self.lapped = LappedTransform()
         self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
 
@@ -107,9 +109,7 @@ class Learned:
         self.net = net.eval()
         self.config = net.config
 
-    def render(
-        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
-    ) -> list[NDArray[np.float32]]:
+    def render(self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]) -> list[NDArray[np.float32]]:
         """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
 
         Record i depends on plan i, generator i and its place in the call modulo `ROWS`, on nothing else:
@@ -170,7 +170,9 @@ class Learned:
         rhythm, lead, source, demographics = self._ids(plans)
         size = self.config.latent + N_EXTRAS
         noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs]))
-        numbers = torch.cat([demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1)
+        numbers = torch.cat(
+            [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
+        )
         noise, rhythm, lead, source, numbers = _filled(noise, rhythm, lead, source, numbers)
         prior = self.net.prior
         return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
@@ -203,9 +205,7 @@ def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:
 class _Gauss:
     """The normal numbers of up to `ROWS` records, each from its own generator, in a fixed order."""
 
-    def __init__(
-        self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig
-    ) -> None:
+    def __init__(self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig) -> None:
         hops = frames // HOP_FRAMES + 1
         observed = [rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32) for rng in rngs]
         injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
@@ -218,7 +218,9 @@ class _Gauss:
 
 def _filled(*tensors: Tensor) -> list[Tensor]:
     """Each tensor with its last row repeated up to `ROWS` rows."""
-    return [torch.cat([x, x[-1:].expand(ROWS - len(x), *x.shape[1:])]) if len(x) < ROWS else x for x in tensors]
+    return [
+        torch.cat([x, x[-1:].expand(ROWS - len(x), *x.shape[1:])]) if len(x) < ROWS else x for x in tensors
+    ]
 
 
 def _stack(conditions: list[Conditions], low: int, high: int) -> list[Tensor]:

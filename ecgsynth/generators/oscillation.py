@@ -24,9 +24,7 @@ _UNDER_BEATS = ("afib", "aflutter")
 _BEFORE_S, _AFTER_S = 0.24, 0.46
 
 
-def cancel_beats(
-    signal: NDArray[np.floating], beats: NDArray[np.int64], fs: float
-) -> NDArray[np.float64]:
+def cancel_beats(signal: NDArray[np.floating], beats: NDArray[np.int64], fs: float) -> NDArray[np.float64]:
     """`signal` [samples] without its median beat: average beat subtraction (Slocum J et al. 1985).
 
     Each beat is fitted to the median beat by gain and offset, so that amplitude changes do not leave a
@@ -41,7 +39,9 @@ def cancel_beats(
     strips = rest[rows]
     template = np.median(strips - strips.mean(1, keepdims=True), axis=0)
     template -= template.mean()
-    template *= np.minimum(1.0, np.minimum(np.arange(len(template)), np.arange(len(template))[::-1]) / (0.06 * fs))
+    template *= np.minimum(
+        1.0, np.minimum(np.arange(len(template)), np.arange(len(template))[::-1]) / (0.06 * fs)
+    )
     gain = (strips - strips.mean(1, keepdims=True)) @ template / max(template @ template, 1e-9)
     for row, factor in zip(rows, np.clip(gain, 0.3, 1.7), strict=True):
         rest[row] -= factor * template

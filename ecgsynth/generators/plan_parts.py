@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.rr_basics import Array, Course, Person
@@ -56,6 +58,38 @@ def _anchors(
     return max(span[0] - first, span[1] - after), latest
 
 
+def with_ectopy(
+    share: float,
+    person: Person,
+    course: Course,
+    times: Array,
+    inside: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[Array, list[str], Array]:
+    """Turn a share of the beats inside the episode into premature ventricular ones, never two in a row.
+
+    The beat after an early one stays where it was (a full compensatory pause), so the mean rate stays too.
+    """
+    symbols, pr = list(course.symbols), course.pr.copy()
+    places = np.flatnonzero(inside)[1:]
+    exact = share * (len(places) + 1)
+    count = int(exact + rng.uniform())
+    if count == 0 or not len(places):
+        return times, symbols, pr
+    # The last beat only if needed: moving it would move the mean rate.
+    room = places[:-1] if count <= len(places) // 2 else places
+    count = min(count, (len(room) + 1) // 2)
+    chosen = room[np.sort(rng.choice(len(room) - count + 1, count, replace=False)) + np.arange(count)]
+    gap = times[chosen] - times[chosen - 1]
+    coupling = np.clip(0.55 + 0.2 * person.ranks[5] + 0.03 * rng.standard_normal(count), 0.4, 0.9)
+    early = times.copy()
+    early[chosen] = times[chosen - 1] + np.minimum(np.maximum(coupling * gap, 0.26), gap)
+    for i in chosen:
+        symbols[i] = "V"
+    pr[chosen] = np.nan
+    return early, symbols, pr
+
+
 def _wander(n: int, tau: float, rng: np.random.Generator) -> Array:
     """Standard normal process [n] with time constant ``tau`` s: AR(1) at knots, joined by lines."""
     knots = n // _OSC_STEP + 2
@@ -67,7 +101,7 @@ def _wander(n: int, tau: float, rng: np.random.Generator) -> Array:
 
 
 def oscillation(
-    fit: Mapping[str, float], n: int, person: Person, rng: np.random.Generator
+    fit: Mapping[str, Any], n: int, person: Person, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Phase in cycles [n] and relative amplitude [n] (mean 1) of f waves or ventricular fibrillation.
 
@@ -75,14 +109,15 @@ def oscillation(
     ``freq_mean``, ``freq_sd_people``, ``freq_sd_within`` (Hz), ``freq_tau_s``, ``log_amp_sd``,
     ``log_amp_tau_s``.
     """
-    low, high = fit["freq_mean"] - 2.0 * fit["freq_sd_people"], fit["freq_mean"] + 2.0 * fit["freq_sd_people"]
+    two_sd = 2.0 * fit["freq_sd_people"]
+    low, high = fit.get("freq_range", (fit["freq_mean"] - two_sd, fit["freq_mean"] + two_sd))
     own = np.clip(fit["freq_mean"] + fit["freq_sd_people"] * person.traits[0], low, high)
     frequency = own + fit["freq_sd_within"] * _wander(n, fit["freq_tau_s"], rng)
     phase = rng.uniform() + np.cumsum(np.clip(frequency, 0.4 * own, 2.0 * own)) / PLAN_FS
     return phase, wandering_amplitude(fit, n, rng)
 
 
-def wandering_amplitude(fit: Mapping[str, float], n: int, rng: np.random.Generator) -> Array:
+def wandering_amplitude(fit: Mapping[str, Any], n: int, rng: np.random.Generator) -> Array:
     """Log-normal amplitude [n] with the fit's SD and time constant, mean 1 over the stretch."""
     amplitude = np.exp(fit["log_amp_sd"] * _wander(n, fit["log_amp_tau_s"], rng))
     return np.asarray(amplitude / amplitude.mean())

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
-from ecgsynth.generators.plan_parts import fade, flutter_phase, oscillation, place, wandering_amplitude
+from ecgsynth.generators.plan_parts import (
+    fade,
+    flutter_phase,
+    oscillation,
+    place,
+    wandering_amplitude,
+    with_ectopy,
+)
 from ecgsynth.generators.rr_basics import Array, Course, Person
 from ecgsynth.generators.rr_models import MODELS
 from ecgsynth.records import Episode
@@ -187,7 +194,8 @@ def _beating_episode(
     times = anchor + stretch * course.clock + course.fixed
     keep = (times < end) & (times >= begin)
     inside = (times >= span[0]) & (times < span[1])
-    times, symbols, pr = _with_ectopy(name, request, person, course, times, inside, rng)
+    share = _ectopic_share(name, request, person, rng)
+    times, symbols, pr = with_ectopy(share, person, course, times, inside, rng)
     p_times = times - pr
     lone = anchor + (stretch if course.lone_p_stretch else 1.0) * course.lone_p
     lone = lone[(lone >= begin) & (lone < end)]
@@ -209,40 +217,6 @@ def _ectopic_share(name: str, request: Request, person: Person, rng: np.random.G
     if person.ranks[4] >= habit["people"].get(request.source, habit["people"]["elsewhere"]):
         return 0.0
     return float(min(np.exp(rng.normal(*habit["log_share"])), habit["most"]))
-
-
-def _with_ectopy(
-    name: str,
-    request: Request,
-    person: Person,
-    course: Course,
-    times: Array,
-    inside: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> tuple[Array, list[str], Array]:
-    """Turn a share of the beats inside the episode into premature ventricular ones, never two in a row.
-
-    The beat after an early one stays where it was (a full compensatory pause), so the mean rate stays too.
-    """
-    share = _ectopic_share(name, request, person, rng)
-    symbols, pr = list(course.symbols), course.pr.copy()
-    places = np.flatnonzero(inside)[1:]
-    exact = share * (len(places) + 1)
-    count = int(exact + rng.uniform())
-    if count == 0 or not len(places):
-        return times, symbols, pr
-    # The last beat only if needed: moving it would move the mean rate.
-    room = places[:-1] if count <= len(places) // 2 else places
-    count = min(count, (len(room) + 1) // 2)
-    chosen = room[np.sort(rng.choice(len(room) - count + 1, count, replace=False)) + np.arange(count)]
-    gap = times[chosen] - times[chosen - 1]
-    coupling = np.clip(0.55 + 0.2 * person.ranks[5] + 0.03 * rng.standard_normal(count), 0.4, 0.9)
-    early = times.copy()
-    early[chosen] = times[chosen - 1] + np.minimum(np.maximum(coupling * gap, 0.26), gap)
-    for i in chosen:
-        symbols[i] = "V"
-    pr[chosen] = np.nan
-    return early, symbols, pr
 
 
 def draw_plan(request: Request, rng: np.random.Generator) -> Plan:

@@ -37,8 +37,8 @@ def noise(source: str, leads: int, n: int, rng: np.random.Generator) -> Array:
     white = rng.standard_normal((leads, n + 2), dtype=np.float32)
     coloured = (white[:, :-2] + 1.2 * white[:, 1:-1] + white[:, 2:]) / 1.85
     out += level[1] * muscle * burst * coloured
-    shared = np.sin(2 * np.pi * mains * t + rng.uniform(0, 6.28))
-    out += level[2] * hum * rng.uniform(0.5, 1.5, (leads, 1)) * shared
+    together = np.sin(2 * np.pi * mains * t + rng.uniform(0, 6.28))
+    out += level[2] * hum * rng.uniform(0.5, 1.5, (leads, 1)) * together
     for row in out:
         row += level[0] * wander * _smooth_wander(n, rng)
     return out

@@ -64,7 +64,7 @@ def _vf_waves(turn: Array, amplitude: Array, vector: Array, rng: np.random.Gener
     other = np.linalg.norm(vector) * rng.standard_normal(3) * 0.6
     wobble = np.stack([slow_wander(n, 1.2, rng) for _ in range(3)])
     pointing = vector[:, None] * (1 + 0.35 * wobble)
-    return np.asarray((pointing * (main + slow) + other[:, None] * (fast + 0.5 * np.sin(turn))) * amplitude)
+    return np.asarray((pointing * (main + slow) + other[:, None] * (fast + 0.9 * np.sin(turn))) * amplitude)
 
 
 def _vflutter_waves(turn: Array, amplitude: Array, vector: Array, rng: np.random.Generator) -> Array:

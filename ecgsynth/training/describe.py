@@ -28,8 +28,8 @@ def describe_people(pack: Mapping[str, NDArray[Any]], people: set[str]) -> dict[
     -------
     dict
         ``population``: rhythm to people and seconds; ``spread``: rows of rhythm, source, lead, people;
-        ``demographics``: ``rhythm/source`` (and ``*/source``) to the share of people whose age and sex are known,
-        eleven quantiles of age, and the share of men.
+        ``demographics``: ``rhythm/source`` (and ``*/source``) to the share of people whose age and sex are
+        known, eleven quantiles of age, and the share of men.
     """
     rows = np.flatnonzero(np.isin(pack["subject"], sorted(people)))
     who: dict[str, set[str]] = defaultdict(set)
@@ -50,7 +50,9 @@ def describe_people(pack: Mapping[str, NDArray[Any]], people: set[str]) -> dict[
     return {
         "population": {r: {"people": len(who[r]), "seconds": len(covered[r])} for r in sorted(who)},
         "spread": [[*place, len(found)] for place, found in sorted(places.items())],
-        "demographics": {key: _summary(found) for key, found in sorted(groups.items()) if len(found) >= _FEWEST},
+        "demographics": {
+            key: _summary(found) for key, found in sorted(groups.items()) if len(found) >= _FEWEST
+        },
     }
 
 

@@ -17,7 +17,14 @@ from ecgsynth.training.tasks import Schedule, learning_rate
 
 
 def fit_prior(
-    net: StripNet, strips: Strips, validation: Strips, *, seed: int, steps: int = 4000, size: int = 256
+    net: StripNet,
+    strips: Strips,
+    validation: Strips,
+    *,
+    seed: int,
+    steps: int = 4000,
+    size: int = 256,
+    fresh: bool = True,
 ) -> dict[str, float]:
     """Fit the latent flow to the posteriors of training people, keeping the step that is best on others.
 
@@ -30,6 +37,8 @@ def fit_prior(
     seed : int
     steps, size : int
         Optimiser steps and rows per step.
+    fresh : bool
+        Standardise by these people's latents; False keeps the scale of the prior that is refined.
 
     Returns
     -------
@@ -40,8 +49,9 @@ def fit_prior(
     prior = net.prior
     known = {"train": _posteriors(net, strips, seed), "val": _posteriors(net, validation, seed + 1)}
     means = known["train"]["mean"]
-    prior.shift.copy_(means.mean(0))
-    prior.scale.copy_(means.std(0).clamp(min=1e-3))
+    if fresh:
+        prior.shift.copy_(means.mean(0))
+        prior.scale.copy_((means.var(0) + known["train"]["sd"].square().mean(0)).sqrt().clamp(min=1e-3))
     prior.requires_grad_(True)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-3, weight_decay=0.02)
     schedule = Schedule(steps=steps)
@@ -84,7 +94,9 @@ def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
-def _flow_loss(prior: LatentFlow, known: dict[str, Tensor], rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+def _flow_loss(
+    prior: LatentFlow, known: dict[str, Tensor], rows: NDArray[np.int64], rng: np.random.Generator
+) -> Tensor:
     take = {key: value[rows] for key, value in known.items()}
     gauss = torch.from_numpy(rng.standard_normal((2, *take["mean"].shape), dtype=np.float32))
     latents = take["mean"] + take["sd"] * gauss[0]

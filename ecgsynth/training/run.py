@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +22,8 @@ from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.errors import CheckpointError
 from ecgsynth.training.tasks import CGANTask, CVAETask
 
-#: Called with batches done, batches in all, and what was logged last.
-Progress = Callable[[int, int, dict[str, float]], None]
+#: Called with steps done, steps in all, and what was logged last.
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,8 @@ class RunOptions:
         Go on from ``last.ckpt`` in `folder`.
     max_minutes : float or None
         Stop after this time, at the end of a step.
-    devices : int
-        Devices or, on the CPU, processes.
+    devices : str
+        Number of devices or, on the CPU, of processes; ``auto`` takes what is there.
     """
 
     folder: Path
@@ -54,7 +58,7 @@ class RunOptions:
     log: Literal["csv", "tensorboard"] = "csv"
     resume: bool = False
     max_minutes: float | None = None
-    devices: int = 1
+    devices: str = "auto"
 
 
 class _Epoch(StripBatches):
@@ -72,12 +76,13 @@ class _Epoch(StripBatches):
 
 
 class _Report(Callback):
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total = progress, total
+    def __init__(self, task: CVAETask | CGANTask, progress: Progress) -> None:
+        self._task, self._progress, self._total = task, progress, task.schedule.steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        logged = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        self._progress(int(pl_module.seen), self._total, logged)  # type: ignore[arg-type]
+        logged = sorted(trainer.callback_metrics.items())
+        note = "  ".join(f"{key} {float(value):.4g}" for key, value in logged)
+        self._progress(int(self._task.seen), self._total, note)
 
 
 def run(
@@ -100,36 +105,63 @@ def run(
     quiet_lightning()
     steps = task.schedule.steps
     callbacks: list[Callback] = [
-        ModelCheckpoint(options.folder, filename="unused", save_last=True, save_top_k=0, every_n_epochs=1)
+        # One file, replaced after every epoch: what --resume goes on from.
+        ModelCheckpoint(
+            options.folder,
+            filename="last",
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
     ]
     if progress is not None:
-        callbacks.append(_Report(progress, steps))
+        callbacks.append(_Report(task, progress))
     if options.patience is not None and validation is not None and isinstance(task, CVAETask):
         callbacks.append(EarlyStopping("val_loss", patience=options.patience))
     trainer = pl.Trainer(
         max_epochs=-(-steps // options.epoch),
-        max_time={"minutes": options.max_minutes} if options.max_minutes else None,  # type: ignore[arg-type]
+        max_time=timedelta(minutes=options.max_minutes) if options.max_minutes else None,
         callbacks=callbacks,
         logger=_logger(options),
-        devices=options.devices,
+        devices=options.devices if options.devices == "auto" else int(options.devices),
         gradient_clip_val=1.0 if task.automatic_optimization else None,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=50,
     )
-    loaders: list[Any] = [DataLoader(_Epoch(task, strips, options), batch_size=None)]
+    learned = DataLoader(_Epoch(task, strips, options), batch_size=None)
+    held: DataLoader[Any] | None = None
     if validation is not None and isinstance(task, CVAETask):
-        held = StripBatches(validation, options.batch_size, options.seed + 1, steps=12)
-        loaders.append(DataLoader(held, batch_size=None))
+        some = StripBatches(validation, options.batch_size, options.seed + 1, steps=12)
+        held = DataLoader(some, batch_size=None)
     torch.manual_seed(options.seed)
-    try:
-        trainer.fit(task, *loaders, ckpt_path=str(last) if options.resume else None, weights_only=True)
-    except (RuntimeError, KeyError) as error:
-        if options.resume and "state_dict" in str(error):
-            raise CheckpointError(f"{last}: of another architecture or training; start afresh.") from error
-        raise
+    with _ctrl_c():
+        try:
+            trainer.fit(
+                task, learned, held, ckpt_path=str(last) if options.resume else None, weights_only=True
+            )
+        except (RuntimeError, KeyError) as error:
+            if options.resume and "state_dict" in str(error):
+                raise CheckpointError(
+                    f"{last}: of another architecture or training; start afresh."
+                ) from error
+            raise
     return {key: float(value) for key, value in trainer.callback_metrics.items()}
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt; Lightning turns it into an exit and stays deaf to it afterwards."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _logger(options: RunOptions) -> Any:

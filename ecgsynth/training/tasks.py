@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ecgsynth.generators.cgan import Critic, gradient_penalty, relativistic_loss
-from ecgsynth.generators.cvae import encode, kl_to_standard_normal, negative_log_likelihood, record_vector
+from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction, record_vector
 from ecgsynth.generators.learned import StripNet
 
 
@@ -29,6 +30,8 @@ class Schedule:
     kl_start, kl_ramp : int
         Step at which the KL term sets in, and steps until it has full weight. Set in at once, it empties
         the latents before the decoder has learned to use them.
+    mean_weight : float
+        Weight of the mean's own loss beside the likelihood.
     free_nats : float
         KL per latent and record that costs nothing.
     anchor : float
@@ -43,8 +46,9 @@ class Schedule:
 
     steps: int
     lr: float = 1e-3
-    kl_start: int = 600
-    kl_ramp: int = 1000
+    kl_start: int = 500
+    kl_ramp: int = 800
+    mean_weight: float = 2.0
     free_nats: float = 0.05
     anchor: float = 0.1
     penalty: float = 0.5
@@ -56,11 +60,13 @@ def learning_rate(schedule: Schedule, step: int) -> float:
     """Factor on the peak rate at `step`: linear warm-up, cosine decay to 0.05."""
     warm = min(1.0, (step + 1) / 200)
     done = min(1.0, step / max(schedule.steps, 1))
-    return warm * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done)))
+    return warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
 class _Averaged(pl.LightningModule):
     """A net and the running mean of its weights; the mean is what ships."""
+
+    seen: Tensor
 
     def __init__(self, net: StripNet, schedule: Schedule) -> None:
         super().__init__()
@@ -71,12 +77,12 @@ class _Averaged(pl.LightningModule):
 
     def update_mean(self) -> None:
         """One step of the running mean; early on it follows the net more closely."""
-        seen = int(self.seen)
-        decay = min(self.schedule.ema, (1 + seen) / (10 + seen))
+        done = int(self.seen)
+        decay = min(self.schedule.ema, (1 + done) / (10 + done))
         with torch.no_grad():
             for mean, now in zip(self.mean_net.parameters(), self.net.parameters(), strict=True):
                 mean.lerp_(now, 1 - decay)
-            self.seen += 1
+            self.seen.add_(1)
 
     def adam(self, parameters: Any, betas: tuple[float, float]) -> dict[str, Any]:
         """AdamW with the schedule's learning rate, as Lightning wants it."""
@@ -90,19 +96,22 @@ class CVAETask(_Averaged):
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Minus the ELBO with the KL term warmed up."""
-        nll, kl = self._terms(self.net, batch)
+        nll, error, kl = self._terms(self.net, batch)
         done = (int(self.seen) - self.schedule.kl_start) / self.schedule.kl_ramp
         weight = float(np.clip(done, 0.0, 1.0))
         held = kl.clamp(min=self.schedule.free_nats).sum(1)
         samples = batch["signal"][0].numel()
-        loss = (nll + weight * held).mean() / samples
-        self.log_dict({"nll": nll.mean() / samples, "kl": kl.sum(1).mean()}, prog_bar=True)
+        loss = (nll + self.schedule.mean_weight * error + weight * held).mean() / samples
+        self.log_dict(
+            {"nll": nll.mean() / samples, "error": error.mean() / samples, "kl": kl.sum(1).mean()},
+            prog_bar=True,
+        )
         return loss
 
-    def _terms(self, net: StripNet, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _terms(self, net: StripNet, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = encode(net, batch)
         latent = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
-        return negative_log_likelihood(net, batch, latent), kl_to_standard_normal(mean, log_variance)
+        return *reconstruction(net, batch, latent), kl_to_standard_normal(mean, log_variance)
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Follow the weights."""
@@ -110,11 +119,11 @@ class CVAETask(_Averaged):
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         """Minus the ELBO of people not trained on, with averaged weights."""
-        nll, kl = self._terms(self.mean_net, batch)
+        nll, _error, kl = self._terms(self.mean_net, batch)
         samples = batch["signal"][0].numel()
         self.log("val_loss", (nll + kl.sum(1)).mean() / samples, prog_bar=True, batch_size=len(nll))
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """AdamW over encoder and decoder; the prior is fitted afterwards."""
         parameters = [p for name, p in self.net.named_parameters() if not name.startswith("prior.")]
         return self.adam(parameters, (0.9, 0.98))
@@ -131,7 +140,7 @@ class CGANTask(_Averaged):
 
     def training_step(self, batch: dict[str, Tensor], i: int) -> None:
         """One step of the critic, one of the generator."""
-        critic_optimizer, generator_optimizer = self.optimizers()  # type: ignore[misc]
+        critic_optimizer, generator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         fake, own, anchor = self._fake(batch)
         critic_loss = relativistic_loss(self.critic(batch["signal"], batch), self.critic(fake.detach(), own))
         if i % self.schedule.penalty_every == 0:

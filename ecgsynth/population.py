@@ -1,0 +1,79 @@
+"""The people a checkpoint learned from: whether there are enough, and whom the next record resembles."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from ecgsynth.errors import OptionError, TooFewPeopleError
+from ecgsynth.wish import Wish
+
+#: Fewest people a learned generator may have learned a rhythm from to offer it unasked.
+FEWEST_PEOPLE = 3
+
+
+def check_people(rhythm: str, generator: str, metadata: dict[str, Any], wish: Wish) -> None:
+    """Refuse a rhythm learned from too few people.
+
+    Raises
+    ------
+    TooFewPeopleError
+        If it was learned from nobody, or from fewer than `FEWEST_PEOPLE` and that is not allowed.
+    """
+    people = metadata["population"].get(rhythm, {}).get("people", 0)
+    kind = "twelve-lead" if wish.twelve else "single-lead"
+    others = [r for r, seen in metadata["population"].items() if seen["people"] >= FEWEST_PEOPLE]
+    if people == 0:
+        raise TooFewPeopleError(
+            f"--rhythm {rhythm}: the {kind} {generator} has learned it from nobody. It offers "
+            f"{', '.join(others)}. Use --generator parametric, or train it on your own recordings."
+        )
+    if people < FEWEST_PEOPLE and not wish.allow_few_people:
+        raise TooFewPeopleError(
+            f"--rhythm {rhythm}: the {kind} {generator} has learned it from {people} "
+            f"{'person' if people == 1 else 'people'}, whose fingerprint its records would bear "
+            f"({FEWEST_PEOPLE} are needed). Use --generator parametric, or --allow-few-people."
+        )
+
+
+def draw_place(
+    wish: Wish, rhythm: str, metadata: dict[str, Any], rng: np.random.Generator
+) -> tuple[str, str]:
+    """Source and lead: what is asked, the rest drawn as the rhythm's training people are spread."""
+    config, rows = metadata["config"], metadata["spread"]
+    lead = None if wish.leads is None or wish.twelve else wish.leads[0]
+    if lead is not None and lead not in config["leads"]:
+        raise OptionError(
+            f"--lead {lead}: this generator knows {', '.join(config['leads'])}, and 12 for all."
+        )
+    if wish.source is not None and wish.source not in config["sources"]:
+        raise OptionError(f"--source {wish.source}: known sources are {', '.join(config['sources'])}.")
+    fits = [
+        row
+        for row in rows
+        if row[0] == rhythm
+        and wish.source in (None, row[1])
+        and (lead is None or wish.twelve or lead == row[2])
+    ]
+    if fits:
+        weights = np.array([row[3] for row in fits], float)
+        chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
+        return chosen[1], lead or chosen[2]
+    # Nobody with this rhythm was recorded so: keep what was asked, take the rest from all people.
+    fits = [row for row in rows if wish.source in (None, row[1]) and (lead is None or lead == row[2])] or rows
+    weights = np.array([row[3] for row in fits], float)
+    chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
+    return wish.source or chosen[1], lead or chosen[2]
+
+
+def draw_demographics(
+    demographics: dict[str, Any], rhythm: str, source: str, rng: np.random.Generator
+) -> tuple[float | None, Literal["M", "F"] | None]:
+    """Age and sex as among the training people of a rhythm in a source, unknown as often as there."""
+    level, share, coin = rng.random(3)
+    group = demographics.get(f"{rhythm}/{source}") or demographics.get(f"*/{source}")
+    if not group or share >= group["known"]:
+        return None, None
+    age = float(np.round(np.interp(level, np.linspace(0, 1, len(group["age"])), group["age"])))
+    return age, "M" if coin < group["male"] else "F"

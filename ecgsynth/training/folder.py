@@ -1,0 +1,282 @@
+"""``ecgsynth train`` as a function: a user's own recordings, starting from the shipped weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgsynth.batches import Strips, load_strips, source_wander
+from ecgsynth.checkpoint import file_sha256, load_checkpoint, save_checkpoint, shipped_weights
+from ecgsynth.datasets.folder import read_folder
+from ecgsynth.errors import CheckpointError, OptionError, OutputError, TooFewPeopleError
+from ecgsynth.generators.learned import StripNet
+from ecgsynth.pack import pack
+from ecgsynth.records import Episode, Record
+from ecgsynth.rhythms import find_rhythm
+from ecgsynth.split import split_people
+from ecgsynth.training.describe import describe_people
+from ecgsynth.training.prior import fit_prior
+from ecgsynth.training.run import Progress, RunOptions, run
+from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
+
+#: Fewest people per rhythm, unless allowed; and fewest in all for keeping some out to stop by.
+FEWEST_PEOPLE, ENOUGH_TO_HOLD_OUT = 3, 8
+_PRIOR_STEPS = 600
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of ``ecgsynth train``.
+
+    Attributes
+    ----------
+    data : Path
+        Folder of WFDB records.
+    out : Path
+        Checkpoint to write; ``<out>.training`` beside it holds logs and what ``resume`` goes on from.
+    rhythm : str or None
+        Rhythm of records that do not say it themselves.
+    labels : Path or None
+        CSV of record, rhythm and subject.
+    generator : {"cvae", "cgan"}
+    from_weights : Path or None
+        Checkpoint to start from; None takes the shipped single-lead one.
+    steps : int
+        Optimiser steps at most.
+    max_minutes : float or None
+    batch_size : int
+    lr : float
+        Peak learning rate.
+    patience : int
+        cVAE: validations without a better loss after which training stops.
+    resume : bool
+    log : {"csv", "tensorboard"}
+    seed : int
+    allow_few_people : bool
+        Learn rhythms shown by fewer than `FEWEST_PEOPLE` people.
+    devices : str
+        Number of accelerators or processes, or ``auto``.
+    """
+
+    data: Path
+    out: Path
+    rhythm: str | None = None
+    labels: Path | None = None
+    generator: Literal["cvae", "cgan"] = "cvae"
+    from_weights: Path | None = None
+    steps: int = 2000
+    max_minutes: float | None = None
+    batch_size: int = 24
+    lr: float = 3e-4
+    patience: int = 5
+    resume: bool = False
+    log: Literal["csv", "tensorboard"] = "csv"
+    seed: int = 0
+    allow_few_people: bool = False
+    devices: str = "auto"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training made.
+
+    Attributes
+    ----------
+    out : Path
+    people, steps : int
+    stopped : str
+        Why it ended, in words.
+    """
+
+    out: Path
+    people: int
+    steps: int
+    stopped: str
+
+
+def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
+    """Fine-tune a generator on a folder and write its checkpoint once it is complete.
+
+    Raises
+    ------
+    RecordError
+        If a recording is damaged, or none gives a usable window of ten seconds.
+    TooFewPeopleError
+        If a rhythm is shown by fewer than three people, unless allowed.
+    CheckpointError
+        If the weights to start from cannot be used, or there is nothing to resume.
+    OutputError
+        If the checkpoint cannot be written.
+    """
+    _check_target(options)
+    start = options.from_weights or shipped_weights(options.generator)
+    net, metadata = load_checkpoint(start)
+    if metadata["generator"] != options.generator:
+        raise CheckpointError(
+            f"{start}: holds a {metadata['generator']}, not a {options.generator}; change --generator."
+        )
+    twelve = len(net.config.outputs) > 1
+    arrays = pack(_records(options), leads="twelve" if twelve else "single")
+    people = {str(subject) for subject in arrays["subject"]}
+    description = describe_people(arrays, people)
+    _check_people(description["population"], options)
+    net = with_sources(net, sorted({str(name) for name in arrays["source"]}))
+    net.wander_power.copy_(torch.from_numpy(_wander(net, arrays)))
+    learned, held = _hold_out(arrays, options.seed)
+    strips = load_strips(arrays, net.config, learned)
+    validation = load_strips(arrays, net.config, held) if held else None
+    task = _train(net, strips, validation, options, start, arrays, progress)
+    final = task.mean_net.eval()
+    prior = fit_prior(final, strips, validation or strips, seed=options.seed, steps=_PRIOR_STEPS, fresh=False)
+    steps = int(task.seen)
+    notes = {
+        "seed": options.seed,
+        "steps": steps,
+        "batch_size": options.batch_size,
+        "lr": options.lr,
+        "started_from": file_sha256(start),
+        "people_held_out": len(held),
+        "prior": prior,
+    }
+    save_checkpoint(options.out, final, {"generator": options.generator, "training": notes, **description})
+    return TrainResult(options.out, len(people), steps, _why(steps, options, validation))
+
+
+def _train(
+    net: StripNet,
+    strips: Strips,
+    validation: Strips | None,
+    options: TrainOptions,
+    start: Path,
+    arrays: dict[str, NDArray[Any]],
+    progress: Progress | None,
+) -> CVAETask | CGANTask:
+    # The posteriors start where the shipped training left them: no need to let the latents fill first.
+    schedule = Schedule(steps=options.steps, lr=options.lr, kl_start=0, kl_ramp=1)
+    task = (CVAETask if options.generator == "cvae" else CGANTask)(net, schedule)
+    folder = options.out.with_name(options.out.name + ".training")
+    _check_same_training(folder, options, start, arrays)
+    run_options = RunOptions(
+        folder=folder,
+        seed=options.seed,
+        batch_size=options.batch_size,
+        epoch=min(100, options.steps),
+        patience=options.patience,
+        log=options.log,
+        resume=options.resume,
+        max_minutes=options.max_minutes,
+        devices=options.devices,
+    )
+    run(task, strips, validation, run_options, progress)
+    return task
+
+
+def with_sources(net: StripNet, names: list[str]) -> StripNet:
+    """`net` with sources added that it does not know; each starts as the mean of those it knows."""
+    fresh = [name for name in names if name not in net.config.sources]
+    if not fresh:
+        return net
+    config = dataclasses.replace(net.config, sources=(*net.config.sources, *fresh))
+    grown = StripNet(config)
+    state = net.state_dict()
+    for key, tensor in grown.state_dict().items():
+        if tensor.shape != state[key].shape:
+            mean = state[key].mean(0, keepdim=True)
+            state[key] = torch.cat([state[key], mean.expand(len(fresh), *mean.shape[1:])])
+    grown.load_state_dict(state)
+    return grown.eval()
+
+
+def _wander(net: StripNet, arrays: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Wander spectra: measured for sources in `arrays`, kept for the others."""
+    power = net.wander_power.numpy().astype(np.float64)
+    measured = source_wander(arrays, net.config)
+    present = np.isin(net.config.sources, arrays["source"])
+    return np.where(present[:, None], measured, power)
+
+
+def _records(options: TrainOptions) -> Iterator[Record]:
+    given = find_rhythm(options.rhythm).name if options.rhythm else None
+    for record in read_folder(options.data, options.labels):
+        named = any(episode.rhythm for episode in record.episodes)
+        if not named and given is None:
+            continue
+        whole = (Episode(0, record.n_samples, given),)
+        yield record if named else dataclasses.replace(record, episodes=whole)
+
+
+def _check_people(population: dict[str, Any], options: TrainOptions) -> None:
+    for rhythm, seen in population.items():
+        if seen["people"] < FEWEST_PEOPLE and not options.allow_few_people:
+            raise TooFewPeopleError(
+                f"{options.data}: {rhythm} is shown by {seen['people']} "
+                f"{'person' if seen['people'] == 1 else 'people'}; {FEWEST_PEOPLE} are needed, or what is "
+                "generated is their fingerprint. Give subjects in --labels, add recordings, or pass "
+                "--allow-few-people."
+            )
+
+
+def _hold_out(arrays: dict[str, NDArray[Any]], seed: int) -> tuple[set[str], set[str]]:
+    """People to learn from and people to stop by; nobody is held out where there are few."""
+    rhythms: dict[str, set[str]] = {}
+    for subject, rhythm in zip(arrays["subject"], arrays["rhythm"], strict=True):
+        rhythms.setdefault(str(subject), set()).add(str(rhythm))
+    if len(rhythms) < ENOUGH_TO_HOLD_OUT:
+        return set(rhythms), set()
+    split = split_people(rhythms, fractions=(0.7, 0.2, 0.1), seed=seed)
+    learned = set(split.train) | set(split.test)
+    return (learned, set(split.val)) if learned and split.val else (set(rhythms), set())
+
+
+def _check_target(options: TrainOptions) -> None:
+    if options.out.suffix != ".safetensors":
+        raise OptionError(f"--out {options.out}: a checkpoint is a .safetensors file; name it so.")
+    try:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        probe = options.out.with_name(options.out.name + ".partial")
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{options.out}: cannot be written ({error.strerror}); choose another --out."
+        ) from error
+
+
+def _check_same_training(
+    folder: Path, options: TrainOptions, start: Path, arrays: dict[str, NDArray[Any]]
+) -> None:
+    """A training may only be resumed with the data and options it was begun with."""
+    content = hashlib.sha256()
+    for key in ("signal", "rhythm", "subject"):
+        content.update(np.ascontiguousarray(arrays[key]).tobytes())
+    now = {
+        "data": content.hexdigest(),
+        "start": file_sha256(start),
+        **{key: getattr(options, key) for key in ("generator", "steps", "batch_size", "lr", "seed")},
+    }
+    note = folder / "training.json"
+    if options.resume and note.is_file():
+        before = json.loads(note.read_text())
+        changed = [key for key in now if now[key] != before.get(key)]
+        if changed:
+            raise CheckpointError(
+                f"{note}: {', '.join(changed)} changed since; resume with the same, or start afresh."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(now, indent=1))
+
+
+def _why(steps: int, options: TrainOptions, validation: Strips | None) -> str:
+    if steps >= options.steps:
+        return "all steps done"
+    early = validation is not None and options.generator == "cvae" and options.max_minutes is None
+    return "stopped when it got no better on people held out" if early else "stopped after --max-minutes"

@@ -1,0 +1,89 @@
+"""What a user asks of every record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ecgsynth.errors import OptionError
+from ecgsynth.records import TWELVE_LEADS
+from ecgsynth.rhythms import find_rhythm
+
+_SECONDS_RANGE = (2.0, 3600.0)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user asks of every record; None means "as real people have it".
+
+    Attributes
+    ----------
+    rhythm : str
+        A rhythm in any spelling, or a script ``nsr:30,afib:60,nsr:30`` of rhythms and seconds.
+    seconds : float
+        Duration where `rhythm` is not a script, 2 to 3600.
+    fs : float
+        Sampling rate in Hz, 100 to 1000.
+    leads : tuple of str or None
+        One lead, or the twelve standard ones.
+    source : str or None
+        Database whose people and device to resemble.
+    heart_rate : float or None
+        Beats/min.
+    ectopy : float or None
+        Fraction of premature ventricular beats.
+    age : float or None
+        Years.
+    sex : {"M", "F"} or None
+    seed : int
+    allow_few_people : bool
+        Offer rhythms learned from fewer than three people.
+    """
+
+    rhythm: str
+    seconds: float = 10.0
+    fs: float = 250.0
+    leads: tuple[str, ...] | None = None
+    source: str | None = None
+    heart_rate: float | None = None
+    ectopy: float | None = None
+    age: float | None = None
+    sex: Literal["M", "F"] | None = None
+    seed: int = 0
+    allow_few_people: bool = False
+
+    @property
+    def twelve(self) -> bool:
+        """Whether all twelve leads are asked for."""
+        return self.leads == TWELVE_LEADS
+
+    def script(self) -> tuple[tuple[str, float], ...]:
+        """Canonical rhythm and seconds of each episode.
+
+        Raises
+        ------
+        OptionError
+            If a rhythm is unknown, a duration is no number, or the whole is not 2 to 3600 s long.
+        """
+        script = tuple(self._episode(part) for part in self.rhythm.split(","))
+        total = sum(seconds for _, seconds in script)
+        low, high = _SECONDS_RANGE
+        if not low <= total <= high:
+            raise OptionError(f"--seconds: a record of {total:g} s; allowed are {low:g} to {high:g} s.")
+        return script
+
+    def _episode(self, part: str) -> tuple[str, float]:
+        name, colon, length = part.strip().rpartition(":")
+        if not colon:
+            if "," in self.rhythm:
+                raise OptionError(f"--rhythm: {part!r} in a script has no seconds; write {part.strip()}:30.")
+            return find_rhythm(part).name, float(self.seconds)
+        try:
+            seconds = float(length)
+        except ValueError:
+            raise OptionError(
+                f"--rhythm: {length!r} in {part!r} is no number of seconds, as in afib:60."
+            ) from None
+        if not 1 <= seconds <= _SECONDS_RANGE[1]:
+            raise OptionError(f"--rhythm: {part!r} lasts {seconds:g} s; an episode is 1 to 3600 s long.")
+        return find_rhythm(name).name, seconds

@@ -1,0 +1,129 @@
+"""What recordings show of each rhythm, person by person; collected for fit_rhythm_process.py."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgsynth.records import Record
+
+Array = NDArray[np.float64]
+#: Longest stretch in s over which CV and nRMSSD are taken.
+STRETCH = 30.0
+SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")
+PATTERNS = {"bigeminy": ("V", 2), "trigeminy": ("V", 3), "atrial_bigeminy": ("A", 2)}
+OWN_BEATS = {"svt": "AJSN", "vt": "V", "junctional": "jJN", "idioventricular": "VE", "paced": "/fN"}
+
+
+def beats_of(record: Record) -> tuple[Array, list[str], bool]:
+    """Beat times in s, symbols, and whether a human marked them."""
+    if record.beats is not None and record.beats.source == "annotated":
+        return record.beats.samples / record.fs, list(record.beats.symbols), True
+    from ecgsynth.rpeaks import detect_r_peaks
+
+    peaks = detect_r_peaks(record.signal, record.fs)
+    return peaks / record.fs, ["N"] * len(peaks), False
+
+
+def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
+    """Log of mean RR, CV and nRMSSD / CV over usable intervals, then their count; None for too few."""
+    pairs = usable[1:] & usable[:-1]
+    if usable.sum() < 6 or pairs.sum() < 5:
+        return None
+    good = rr[usable]
+    cv = good.std(ddof=1) / good.mean()
+    rough = np.sqrt(np.mean(np.diff(rr)[pairs] ** 2)) / good.mean()
+    if cv < 1e-3 or rough < 1e-3:
+        return None
+    return np.array([np.log(good.mean()), np.log(cv), np.log(rough / cv), len(good)])
+
+
+def plausible(rr: Array, rhythm: str, annotated: bool) -> bool:
+    """Detected intervals only count where none looks like a missed or false beat."""
+    if annotated:
+        return True
+    if rhythm in SINUS or rhythm in ("paced", "svt"):
+        ratio = rr / np.median(rr)
+        return bool(ratio.max() < 1.5 and ratio.min() > 0.65 and np.sum(ratio < 0.85) <= 0.2 * len(rr))
+    return bool(rr.min() > 0.24 and rr.max() < 2.6)
+
+
+class Evidence:
+    """Per rhythm and person: traits of each stretch, and what patterns and ectopy show."""
+
+    def __init__(self) -> None:
+        self.traits: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
+        self.coupling: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
+        self.ectopy: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.frequency: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.ages: dict[str, float] = {}
+
+    def add(self, record: Record) -> None:
+        """Count one record in."""
+        times, symbols, annotated = beats_of(record)
+        if record.age is not None:
+            self.ages[record.subject] = record.age
+        for episode in record.episodes:
+            if episode.rhythm is None:
+                continue
+            begin, end = episode.start / record.fs, episode.stop / record.fs
+            if episode.rhythm in ("vf", "vflutter") or (episode.rhythm == "vt" and not annotated):
+                self._add_oscillation(record, episode.rhythm, begin, end)
+                continue
+            inside = np.flatnonzero((times >= begin) & (times < end))
+            kinds = [symbols[i] for i in inside]
+            if annotated and episode.rhythm == "nsr" and record.source == "mitdb" and int(record.name) < 200:
+                self.ectopy[record.subject].append((kinds.count("V"), len(kinds)))
+            self._add_beats(record.subject, episode.rhythm, times[inside], kinds, annotated)
+
+    def _add_beats(self, person: str, rhythm: str, t: Array, kinds: list[str], annotated: bool) -> None:
+        if len(t) < 4:
+            return
+        if rhythm in PATTERNS:
+            self._add_pattern(person, rhythm, t, kinds)
+            return
+        own = set(OWN_BEATS.get(rhythm, "NLRje/f"))
+        rr = np.diff(t)
+        usable = np.array([a in own and b in own for a, b in pairwise(kinds)])
+        for low in np.arange(t[0], t[-1], STRETCH):
+            part = (t[:-1] >= low) & (t[:-1] < low + STRETCH)
+            if part.sum() < 3 or not plausible(rr[part], rhythm, annotated):
+                continue
+            traits = stretch_traits(rr[part], usable[part])
+            if traits is not None:
+                self.traits[rhythm][person].append(traits)
+
+    def _add_pattern(self, person: str, rhythm: str, t: Array, kinds: list[str]) -> None:
+        early, every = PATTERNS[rhythm]
+        at = np.array([i for i in range(every, len(t) - 1) if kinds[i] == early])
+        at = at[[kinds[i - every] == early and kinds[i + 1] != early for i in at]] if len(at) else at
+        if len(at) < 3:
+            return
+        cycles = t[at] - t[at - every]
+        # For ventricular beats coupling and pause make two sinus cycles; for atrial ones the pause is one.
+        base = (t[at + 1] - t[at - 1]) / 2 if early == "V" else (t[at + 1] - t[at])
+        self.coupling[rhythm][person].append((t[at] - t[at - 1]) / base)
+        mean, cv = cycles.mean() / every, max(cycles.std(ddof=1) / cycles.mean(), 0.005)
+        self.traits[rhythm][person].append(np.array([np.log(mean), np.log(cv), np.log(0.9), len(at)]))
+
+    def _add_oscillation(self, record: Record, rhythm: str, begin: float, end: float) -> None:
+        size = int(4 * record.fs)
+        for start in range(int(begin * record.fs), int(end * record.fs) - size + 1, size):
+            peak = dominant_frequency(record.signal[0, start : start + size], record.fs)
+            if peak is not None:
+                self.frequency[rhythm][record.subject].append(peak)
+
+
+def dominant_frequency(x: NDArray[np.float32], fs: float) -> float | None:
+    """Strongest frequency in Hz between 1.5 and 10 Hz; None if no peak holds half of that band's power."""
+    if not np.isfinite(x).all() or np.ptp(x) < 0.1:
+        return None
+    power = np.abs(np.fft.rfft((x - x.mean()) * np.hanning(len(x)), 8 * len(x))) ** 2
+    frequency = np.fft.rfftfreq(8 * len(x), 1 / fs)
+    band = (frequency >= 1.5) & (frequency <= 10)
+    peak = float(frequency[band][np.argmax(power[band])])
+    near = band & (np.abs(frequency - peak) < 0.75)
+    return peak if power[near].sum() > 0.5 * power[band].sum() else None

@@ -1,0 +1,189 @@
+"""The networks and how they render plans, with untrained weights: shapes, seams, and who depends on whom."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ecgsynth.generators.blocks import CONTEXT, HOP, Decoder, LappedTransform
+from ecgsynth.generators.cgan import CGAN, Critic, gradient_penalty
+from ecgsynth.generators.conditions import (
+    BEAT_CLASSES,
+    N_COARSE,
+    N_FINE,
+    PATCH,
+    beat_class,
+    make_conditions,
+    rhythm_per_frame,
+)
+from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
+from ecgsynth.generators.learned import PIECE_FRAMES, LearnedConfig, StripNet, heart_numbers
+from ecgsynth.generators.plan import PLAN_FS, Plan, Request
+from ecgsynth.generators.rhythm_process import draw_plan
+from ecgsynth.records import INDEPENDENT_LEADS, Episode
+from ecgsynth.rhythms import RHYTHMS
+
+SINGLE = LearnedConfig(("*",), ("I", "II"), ("mitdb", "ptbxl"), latent=6, width=16, film=12)
+TWELVE = LearnedConfig(INDEPENDENT_LEADS, ("12",), ("ptbxl",), latent=6, width=16, film=12)
+
+
+def untrained(config: LearnedConfig, seed: int = 0) -> StripNet:
+    torch.manual_seed(seed)
+    return StripNet(config)
+
+
+def plans(n: int, seconds: float = 6.0, rhythm: str = "nsr", leads: tuple[str, ...] = ("II",)) -> list[Plan]:
+    request = Request(((rhythm, seconds),), leads, "ptbxl")
+    return [draw_plan(request, np.random.default_rng(i)) for i in range(n)]
+
+
+def rngs(n: int, first: int = 100) -> list[np.random.Generator]:
+    return [np.random.default_rng(first + i) for i in range(n)]
+
+
+def test_lapped_transform_is_orthonormal_and_inverts() -> None:
+    torch.manual_seed(0)
+    signal = torch.randn(3, 10 * HOP)
+    lapped = LappedTransform()
+    coefficients = lapped(signal)
+    assert torch.allclose(lapped.inverse(coefficients), signal, atol=1e-5)
+    assert torch.allclose(coefficients.square().sum((1, 2)), signal.square().sum(1), rtol=1e-5)
+
+
+def test_lapped_transform_puts_a_tone_where_its_frequency_is() -> None:
+    hz = 25.0
+    tone = torch.sin(2 * torch.pi * hz * torch.arange(40 * HOP) / PLAN_FS)
+    power = LappedTransform()(tone).square().mean(0)
+    assert int(power.argmax()) in (int(hz / 3.125) - 1, int(hz / 3.125))
+
+
+def test_bumps_stand_at_the_beats_in_the_channel_of_their_class() -> None:
+    times, symbols = np.array([-0.5, 0.4004, 1.2]), ["N", "V", "/"]
+    classes = np.array([beat_class(s) for s in symbols])
+    zeros = np.zeros(500, np.float32)
+    made = make_conditions(times, classes, zeros, zeros, np.zeros(50, np.int64))
+    assert made.fine.shape == (N_FINE, 500) and made.coarse.shape == (N_COARSE, 50)
+    v, paced = BEAT_CLASSES.index("V"), BEAT_CLASSES.index("/")
+    assert made.fine[v].argmax() == 100 and made.fine[paced].argmax() == 300
+    assert made.fine[0].max() < 1e-3, "the beat before the strip leaves no bump in it"
+
+
+def test_time_since_and_to_a_beat_count_in_seconds() -> None:
+    zeros = np.zeros(500, np.float32)
+    times, classes = np.array([0.4, 1.2]), np.zeros(2, np.int64)
+    fine = make_conditions(times, classes, zeros, zeros, np.zeros(50, np.int64)).fine
+    since, to_next = fine[len(BEAT_CLASSES)], fine[len(BEAT_CLASSES) + 1]
+    assert since[150] == pytest.approx(0.2) and to_next[150] == pytest.approx(0.6)
+    assert since[10] == pytest.approx(2.0) and to_next[400] == pytest.approx(2.0), "far is 2 s"
+
+
+def test_a_strip_without_beats_has_finite_conditions() -> None:
+    zeros = np.zeros(250, np.float32)
+    none = np.zeros(0)
+    made = make_conditions(none, none.astype(np.int64), zeros, zeros, np.zeros(25, np.int64))
+    assert np.isfinite(made.fine).all() and not made.coarse.any()
+
+
+def test_rhythm_changes_at_the_frame_of_the_episode() -> None:
+    names = list(RHYTHMS)
+    frames = rhythm_per_frame((Episode(0, 500, "nsr"), Episode(500, 1000, "afib")), 1040)
+    assert frames[49] == names.index("nsr") and frames[50] == names.index("afib")
+    assert frames[-1] == names.index("afib"), "padding goes on with the last rhythm"
+
+
+def test_unknown_beat_codes_count_as_normal() -> None:
+    assert beat_class("N") == beat_class("Q") == 0 and beat_class("E") == BEAT_CLASSES.index("V")
+
+
+def test_heart_numbers_say_rate_and_whether_there_are_beats() -> None:
+    assert heart_numbers(np.arange(10) * 0.8) == pytest.approx([0.0, 1.0])
+    assert heart_numbers(np.zeros(0)) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", [CVAE, CGAN])
+@pytest.mark.parametrize(("config", "leads"), [(SINGLE, ("II",)), (TWELVE, INDEPENDENT_LEADS)])
+def test_rendered_signals_have_one_row_per_lead_and_the_plan_s_length(
+    kind: type[CVAE], config: LearnedConfig, leads: tuple[str, ...]
+) -> None:
+    made = kind(untrained(config)).render(plans(2, leads=leads), rngs(2))
+    assert [x.shape for x in made] == [(len(config.outputs), 1500)] * 2
+    assert all(np.isfinite(x).all() and x.dtype == np.float32 for x in made)
+
+
+def test_a_record_does_not_depend_on_its_companions_or_place() -> None:
+    generator = CVAE(untrained(SINGLE))
+    whole = generator.render(plans(20), rngs(20))
+    alone = generator.render(plans(20)[7:8], rngs(20)[7:8])
+    few = generator.render(plans(5), rngs(5))
+    assert np.array_equal(whole[7], alone[0])
+    assert all(np.array_equal(a, b) for a, b in zip(whole, few, strict=False))
+
+
+def test_plans_of_different_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        CVAE(untrained(SINGLE)).render([*plans(1), *plans(1, seconds=7.0)], rngs(2))
+
+
+def test_a_long_record_decoded_in_pieces_has_no_seam() -> None:
+    """Pieces share enough context that they equal one pass over the whole record."""
+    config = SINGLE
+    net = untrained(config).eval()
+    for name, parameter in net.named_parameters():
+        if name.endswith("down.weight"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    seconds = (PIECE_FRAMES + 3 * CONTEXT) * PATCH / PLAN_FS
+    plan = plans(1, seconds=float(int(seconds)))
+    pieces = CVAE(net).render(plan, rngs(1))[0]
+    import ecgsynth.generators.learned as learned
+
+    before = learned.PIECE_FRAMES
+    try:
+        learned.PIECE_FRAMES = 10 * before
+        whole = CVAE(net).render(plan, rngs(1))[0]
+    finally:
+        learned.PIECE_FRAMES = before
+    assert np.abs(whole - pieces).max() < 1e-4 * np.abs(whole).max()
+
+
+def test_what_is_far_away_does_not_reach_a_frame() -> None:
+    torch.manual_seed(1)
+    net = Decoder(1, 2, 2, 5, 16, 12).eval()
+    n = 4 * CONTEXT // 4 * 4
+    fine, coarse = torch.randn(1, N_FINE, n * PATCH), torch.randn(1, N_COARSE, n)
+    rhythm, record = torch.zeros(1, n, dtype=torch.long), torch.randn(1, 12)
+    changed = fine.clone()
+    changed[..., : (n // 2 - CONTEXT) * PATCH] += 5
+    with torch.no_grad():
+        a, b = (net(x, coarse, rhythm, record)[0] for x in (fine, changed))
+    assert torch.allclose(a[..., n // 2 * PATCH :], b[..., n // 2 * PATCH :], atol=1e-5)
+    assert not torch.allclose(a, b, atol=1e-3)
+
+
+def test_kl_is_zero_for_the_prior_itself_and_positive_elsewhere() -> None:
+    zero = torch.zeros(2, 3)
+    assert kl_to_standard_normal(zero, zero).abs().max() == 0
+    assert (kl_to_standard_normal(zero + 1, zero - 1) > 0).all()
+
+
+def test_gradient_penalty_is_the_squared_slope_of_the_critic() -> None:
+    """Checked against a finite difference along the gradient's own direction."""
+    torch.manual_seed(2)
+    critic = Critic(SINGLE, width=16).double()
+    n = 32
+    batch = {
+        "fine": torch.randn(1, N_FINE, n * PATCH).double(),
+        "coarse": torch.randn(1, N_COARSE, n).double(),
+        "rhythm": torch.zeros(1, n, dtype=torch.long),
+        "lead": torch.zeros(1, dtype=torch.long),
+        "source": torch.zeros(1, dtype=torch.long),
+        "demographics": torch.zeros(1, 4).double(),
+        "gain": torch.zeros(1).double(),
+    }
+    signal = torch.randn(1, 1, n * PATCH).double()
+    at = signal.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(critic(at, batch).mean(), at)
+    step = 1e-5 * slope / slope.norm()
+    with torch.no_grad():
+        rise = (critic(signal + step, batch).mean() - critic(signal - step, batch).mean()) / 2e-5
+    assert float(gradient_penalty(critic, signal, batch)) == pytest.approx(float(rise) ** 2, rel=1e-4)
