@@ -201,11 +201,15 @@ class StripBatches(IterableDataset):
         people = [self._rows[int(rhythm)] for rhythm in rhythms]
         return np.array([rng.choice(of[int(rng.integers(len(of)))]) for of in people])
 
-    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Tensor]:
+    def batch(
+        self, rows: NDArray[np.int64], rng: np.random.Generator, starts: NDArray[np.int64] | None = None
+    ) -> dict[str, Tensor]:
         """Crops of windows `rows`, each with another crop of the same record (keys ``seen_...``)."""
         seen = np.array([self._companion(int(row), rng) for row in rows])
         s = self.strips
-        parts = crop(s, rows, rng.integers(0, (s.usable[rows] - CROP) // PATCH + 1) * PATCH)
+        if starts is None:
+            starts = rng.integers(0, (s.usable[rows] - CROP) // PATCH + 1) * PATCH
+        parts = crop(s, rows, starts)
         other = crop(s, seen, rng.integers(0, (s.usable[seen] - CROP) // PATCH + 1) * PATCH)
         whole = {
             "lead": torch.from_numpy(s.lead[rows]),

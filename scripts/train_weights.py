@@ -24,6 +24,7 @@ from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.generators.learned import LearnedConfig, StripNet
 from ecgsynth.records import INDEPENDENT_LEADS
 from ecgsynth.training.describe import describe_people
+from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
@@ -75,6 +76,7 @@ def main(
     final = task.mean_net.eval()
     notes = {"seed": seed, "steps": int(task.seen), "batch_size": batch_size, "lr": lr, "pack": _digest(pack)}
     if generator == "cvae":
+        notes["noise"] = fit_noise(final, strips, seed=seed)
         train_only = load_strips(pack, net.config, parts["train"])
         notes["prior"] = fit_prior(final, train_only, held, seed=seed, steps=prior_steps)
     people = describe_people(pack, learned)

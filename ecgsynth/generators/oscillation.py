@@ -75,13 +75,78 @@ def measure_oscillation(
     if rhythm not in BANDS:
         return np.zeros(n, np.float32), np.zeros(n, np.float32)
     rest = cancel_beats(signal, beats, fs) if rhythm in _UNDER_BEATS else np.asarray(signal, np.float64)
-    pad = min(n - 1, int(fs))
-    padded = np.pad(rest - rest.mean(), pad, mode="reflect")
-    low, high = BANDS[rhythm]
-    hz = np.fft.fftfreq(len(padded), 1 / fs)
-    # Raised-cosine skirts half a hertz wide: a sharp edge would ring through the whole strip.
-    band = np.clip((hz - low) / 0.5 + 1, 0, 1) * np.clip((high - hz) / 0.5 + 1, 0, 1)
-    analytic = np.fft.ifft(2 * np.fft.fft(padded) * np.sin(band * np.pi / 2) ** 2)[pad : pad + n]
+    analytic = wave_in_band(rest, rhythm, fs)
     envelope = np.abs(analytic)
     phase = np.unwrap(np.angle(analytic)) / (2 * np.pi)
     return phase.astype(np.float32), (envelope / max(envelope.mean(), 1e-9)).astype(np.float32)
+
+
+def wave_in_band(signal: NDArray[np.floating], rhythm: str, fs: float) -> NDArray[np.complex128]:
+    """Analytic signal ``[..., samples]`` of what `signal` holds in the band of a rhythm's wave."""
+    n = signal.shape[-1]
+    pad = min(n - 1, int(fs))
+    centred = signal - signal.mean(-1, keepdims=True)
+    padded = np.pad(centred, [(0, 0)] * (signal.ndim - 1) + [(pad, pad)], mode="reflect")
+    low, high = BANDS[rhythm]
+    hz = np.fft.fftfreq(padded.shape[-1], 1 / fs)
+    # Raised-cosine skirts half a hertz wide: a sharp edge would ring through the whole strip.
+    band = np.clip((hz - low) / 0.5 + 1, 0, 1) * np.clip((high - hz) / 0.5 + 1, 0, 1)
+    analytic = np.fft.ifft(2 * np.fft.fft(padded) * np.sin(band * np.pi / 2) ** 2)
+    return np.asarray(analytic[..., pad : pad + n], np.complex128)
+
+
+def noise_of(
+    signal: NDArray[np.floating],
+    times: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    rhythm: str,
+    fs: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What is left of a strip without its beats and its wave: the noise of the recording itself.
+
+    Parameters
+    ----------
+    signal : float array [leads, samples]
+        In mV, without wander.
+    times, classes : arrays [beats]
+        R peaks in s from the start, and kinds of beat.
+    rhythm : str
+    fs : float
+        Hz.
+
+    Returns
+    -------
+    rest : float32 array [leads, samples]
+        The strip less the median beat of each kind, scaled to each beat by 0.8 to 1.2, less the wave.
+    known : bool array [samples]
+        Where that could be done: not under beats of which the strip holds fewer than three, nor at its ends.
+    """
+    rest = np.array(signal, np.float64)
+    known = np.ones(rest.shape[1], bool)
+    at = np.rint(times * fs).astype(np.int64)
+    before, after = int(_BEFORE_S * fs), int(_AFTER_S * fs)
+    whole = (at >= before) & (at < rest.shape[1] - after)
+    for kind in np.unique(classes):
+        mine = at[(classes == kind) & whole]
+        if len(mine) >= 3:
+            _subtract(rest, mine, before, after, fs)
+    lost = [kind for kind in np.unique(classes) if ((classes == kind) & whole).sum() < 3]
+    for beat in at[~whole | np.isin(classes, lost)]:
+        known[max(beat - before, 0) : max(beat + after, 0)] = False
+    if rhythm in BANDS:
+        rest -= wave_in_band(rest, rhythm, fs).real
+    return rest.astype(np.float32), known
+
+
+def _subtract(
+    rest: NDArray[np.float64], beats: NDArray[np.int64], before: int, after: int, fs: float
+) -> None:
+    rows = beats[:, None] + np.arange(-before, after)
+    strips = rest[:, rows]
+    level = strips.mean(2, keepdims=True)
+    template = np.median(strips - level, axis=1)
+    edge = np.arange(before + after)
+    template *= np.minimum(1.0, np.minimum(edge, edge[::-1]) / (0.06 * fs))
+    gain = np.einsum("lbw,lw->b", strips - level, template) / max(float((template**2).sum()), 1e-9)
+    for row, factor in zip(rows, np.clip(gain, 0.8, 1.2), strict=True):
+        rest[:, row] -= factor * template

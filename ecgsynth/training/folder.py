@@ -24,13 +24,14 @@ from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import split_people
 from ecgsynth.training.describe import describe_people
+from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 
 #: Fewest people per rhythm, unless allowed; and fewest in all for keeping some out to stop by.
 FEWEST_PEOPLE, ENOUGH_TO_HOLD_OUT = 3, 8
-_PRIOR_STEPS = 600
+_PRIOR_STEPS, _NOISE_STEPS = 600, 300
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     final = task.mean_net.eval()
     prior = fit_prior(final, strips, validation or strips, seed=options.seed, steps=_PRIOR_STEPS, fresh=False)
     steps = int(task.seen)
+    if options.generator == "cvae":
+        fit_noise(final, strips, seed=options.seed, steps=min(_NOISE_STEPS, options.steps))
     notes = {
         "seed": options.seed,
         "steps": steps,
