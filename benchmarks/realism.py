@@ -93,7 +93,8 @@ class RealPeople:
 
     def strips(self, rhythm: str, fewest: int, rng: np.random.Generator) -> tuple[Strips, float, str] | None:
         """Strips, seconds and which people: those held out if there are enough, else all; or None."""
-        held = set(self.split.val) | set(self.split.test) if self.split else set()
+        # The weights that ship have learned from train and val.
+        held = set(self.split.test) if self.split else set()
         for which in ("held out", "all") if held else ("all",):
             for seconds in LENGTHS:
                 arrays = self._packed(seconds)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -125,6 +127,9 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     from ecgsynth.plot import contact_sheet
 
     began = time.monotonic()
+    # Forked workers need not import and load anything again; that is safe only while there are no
+    # threads, and none of torch's, which it starts at its first operation.
+    start = "fork" if _can_fork() else "spawn"
     rejected: Counter[str] = Counter()
     redrawn = 0
     with DatasetWriter(
@@ -133,7 +138,7 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
         sampler = Sampler(options.generator, options.weights)
         sampler.check(options.wish())
         digest = sampler.load(options.wish().twelve)[2]
-        for block in _blocks(options, sampler):
+        for block in _blocks(options, sampler, start):
             rejected += block.rejected
             redrawn += block.redrawn
             for record, line in block.made:
@@ -145,7 +150,7 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     return Summary(out, options.records, redrawn, dict(rejected), out / "contact_sheet.png", elapsed)
 
 
-def _blocks(options: GenerateOptions, sampler: Sampler) -> Iterator[_Block]:
+def _blocks(options: GenerateOptions, sampler: Sampler, start: str) -> Iterator[_Block]:
     """All blocks in order, from this process or from workers."""
     seconds = sum(length for _, length in options.wish().script())
     size = max(1, min(CHUNK, int(_BLOCK_SECONDS / seconds)))
@@ -156,8 +161,10 @@ def _blocks(options: GenerateOptions, sampler: Sampler) -> Iterator[_Block]:
     if workers == 1 or len(parts) == 1 or (options.workers == 0 and small):
         yield from map(first.make, parts)
         return
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(parts)), context, _start_worker, (options,))
+    global _worker
+    _worker = first
+    initializer = (_ignore_ctrl_c, ()) if start == "fork" else (_start_worker, (options,))
+    pool = ProcessPoolExecutor(min(workers, len(parts)), get_context(start), *initializer)
     try:
         waiting: deque[Future[_Block]] = deque()
         for part in parts:
@@ -234,10 +241,18 @@ class _Worker:
 _worker: _Worker
 
 
-def _start_worker(options: GenerateOptions) -> None:
-    global _worker
+def _can_fork() -> bool:
+    return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
+
+
+def _ignore_ctrl_c() -> None:
     # Ctrl-C reaches every process of the terminal; the one that writes decides and stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _start_worker(options: GenerateOptions) -> None:
+    global _worker
+    _ignore_ctrl_c()
     _worker = _Worker(options, Sampler(options.generator, options.weights))
 
 

@@ -71,11 +71,13 @@ def _bar(title: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as display:
+    # No refreshing thread: worker processes are forked while the bar is shown.
+    bar = RichProgress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False)
+    with bar as display:
         task = display.add_task(title, total=None, note="")
 
         def show(done: int, total: int | None, note: str = "") -> None:
-            display.update(task, completed=done, total=total, note=note)
+            display.update(task, completed=done, total=total, note=note, refresh=True)
 
         yield show
 

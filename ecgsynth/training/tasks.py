@@ -51,7 +51,7 @@ class Schedule:
     mean_weight: float = 2.0
     free_nats: float = 0.05
     anchor: float = 1.0
-    penalty: float = 0.5
+    penalty: float = 10.0
     penalty_every: int = 4
     ema: float = 0.998
 
@@ -196,9 +196,7 @@ class CGANTask(_Averaged):
         optimizer.step()
 
     def configure_optimizers(self) -> Any:
-        """The critic learns at the schedule's rate, the decoder at a third of it."""
+        """AdamW for critic and decoder, without momentum."""
         critic = self.adam(self.critic.parameters(), (0.0, 0.95))
         decoder = self.adam(self.net.decoder.parameters(), (0.0, 0.95))
-        decoder["optimizer"].param_groups[0]["lr"] /= 3
-        decoder["lr_scheduler"]["scheduler"].base_lrs[0] /= 3
         return [critic["optimizer"], decoder["optimizer"]], [critic["lr_scheduler"], decoder["lr_scheduler"]]
