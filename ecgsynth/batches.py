@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 from ecgsynth.alignment import align_beats
 from ecgsynth.generators.conditions import PATCH, RHYTHM_INDEX, Conditions, beat_class, make_conditions
 from ecgsynth.generators.learned import LearnedConfig, demographics_vector, heart_numbers
-from ecgsynth.generators.oscillation import measure_oscillation
+from ecgsynth.generators.oscillation import measure_oscillation, noise_of
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.wander import split_wander, wander_spectrum
 
@@ -36,8 +36,9 @@ class Strips:
     ----------
     fast : float32 array [windows, leads, samples]
         mV, without wander.
-    gain, wander, offset : float32 array [windows]
-        Log RMS of `fast` (mV), log RMS of the slow part (mV), asinh of its mean over 0.1 mV.
+    gain, wander, offset, level : float32 array [windows]
+        Log RMS of `fast` (mV), log RMS of the slow part (mV), asinh of its mean over 0.1 mV, and log RMS of
+        the noise over gain: what is left without the beats and the wave of the window itself.
     phase, amplitude : float32 array [windows, samples]
         Continuous wave, see :func:`measure_oscillation`.
     rhythm : int64 array [windows]
@@ -57,6 +58,7 @@ class Strips:
     gain: NDArray[np.float32]
     wander: NDArray[np.float32]
     offset: NDArray[np.float32]
+    level: NDArray[np.float32]
     phase: NDArray[np.float32]
     amplitude: NDArray[np.float32]
     rhythm: NDArray[np.int64]
@@ -93,16 +95,23 @@ def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[
         demographics_vector(float(a), sex.get(int(s)))
         for a, s in zip(pack["age"][keep], pack["sex"][keep], strict=True)
     ]
+    gain = np.log(fast.std((1, 2)) + 1e-3)
+    usable = (pack["valid_stop"] - pack["valid_start"])[keep].astype(np.int64)
+    level = [
+        _noise_level(x[:, :n], *b, name) - g
+        for x, n, b, name, g in zip(fast, usable, beats, names, gain, strict=True)
+    ]
     return Strips(
         fast=fast,
-        gain=np.log(fast.std((1, 2)) + 1e-3).astype(np.float32),
+        gain=gain.astype(np.float32),
+        level=_known(np.array(level)),
         wander=np.log((slow - slow.mean(-1, keepdims=True)).std((1, 2)) + 1e-4).astype(np.float32),
         offset=np.arcsinh(slow.mean((1, 2)) / 0.1).astype(np.float32),
         phase=np.stack([phase for phase, _ in waves]),
         amplitude=np.stack([amplitude for _, amplitude in waves]),
         rhythm=np.array([RHYTHM_INDEX[name] for name in names]),
         frames=_frames(pack, keep, names, fast.shape[-1] // PATCH),
-        usable=(pack["valid_stop"] - pack["valid_start"])[keep].astype(np.int64),
+        usable=usable,
         lead=np.array(lead),
         source=np.array([config.sources.index(str(name)) for name in pack["source"][keep]]),
         person=np.unique(pack["subject"][keep], return_inverse=True)[1],
@@ -125,6 +134,22 @@ def _split_valid(
             pack["signal"][keep[rows], :, a:b].astype(np.float32)
         )
     return fast, slow
+
+
+def _noise_level(
+    signal: NDArray[np.float32], times: NDArray[np.float64], classes: NDArray[np.int64], rhythm: str
+) -> float:
+    """Log of the median absolute noise over 0.6745, NaN where there is none to see."""
+    rest, known = noise_of(signal, times, classes, rhythm, PLAN_FS)
+    # First differences: what counts is the noise over the waves, not what is left of them.
+    steps = np.abs(np.diff(rest[:, known], axis=1)) if known.sum() > PLAN_FS else np.zeros((1, 0))
+    return float(np.log(np.median(steps) / 0.6745 + 1e-4)) if steps.size else np.nan
+
+
+def _known(level: NDArray[np.float64]) -> NDArray[np.float32]:
+    """`level` with the median in place of NaN."""
+    middle = np.nanmedian(level) if np.isfinite(level).any() else -3.0
+    return np.where(np.isfinite(level), level, middle).astype(np.float32)
 
 
 def _wave_row(signal: NDArray[np.float32]) -> int:
@@ -216,6 +241,7 @@ class StripBatches(IterableDataset):
             "source": torch.from_numpy(s.source[rows]),
             "demographics": torch.from_numpy(s.demographics[rows]),
             "gain": torch.from_numpy(s.gain[rows]),
+            "level": torch.from_numpy(s.level[rows]),
             "numbers": torch.from_numpy(np.concatenate([s.demographics[rows], s.numbers[rows]], 1)),
             "main_rhythm": torch.from_numpy(s.rhythm[rows]),
         }

@@ -18,7 +18,14 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
-from ecgsynth.generators.learned import PIECE_FRAMES, LearnedConfig, StripNet, heart_numbers
+from ecgsynth.generators.learned import (
+    PIECE_FRAMES,
+    LearnedConfig,
+    StripNet,
+    _at_gain,
+    beat_heights,
+    heart_numbers,
+)
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.rhythm_process import draw_plan
 from ecgsynth.records import INDEPENDENT_LEADS, Episode
@@ -155,7 +162,7 @@ def test_what_is_far_away_does_not_reach_a_frame() -> None:
     changed = fine.clone()
     changed[..., : (n // 2 - CONTEXT) * PATCH] += 5
     with torch.no_grad():
-        a, b = (net(x, coarse, rhythm, record)[0] for x in (fine, changed))
+        a, b = (net(x, coarse, rhythm, record, torch.zeros(1))[0] for x in (fine, changed))
     assert torch.allclose(a[..., n // 2 * PATCH :], b[..., n // 2 * PATCH :], atol=1e-5)
     assert not torch.allclose(a, b, atol=1e-3)
 
@@ -181,9 +188,27 @@ def test_gradient_penalty_is_the_squared_slope_of_the_critic() -> None:
         "gain": torch.zeros(1).double(),
     }
     signal = torch.randn(1, 1, n * PATCH).double()
+
+    def total(x: torch.Tensor) -> torch.Tensor:
+        logits = critic(x, batch)
+        return logits.sum() / logits.shape[1] ** 0.5
+
     at = signal.clone().requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(at, batch).mean(), at)
+    (slope,) = torch.autograd.grad(total(at), at)
     step = 1e-5 * slope / slope.norm()
     with torch.no_grad():
-        rise = (critic(signal + step, batch).mean() - critic(signal - step, batch).mean()) / 2e-5
-    assert float(gradient_penalty(critic, signal, batch)) == pytest.approx(float(rise) ** 2, rel=1e-4)
+        rise = (total(signal + step) - total(signal - step)) / 2e-5
+    penalty = gradient_penalty(critic, signal, batch).detach()
+    assert float(penalty) == pytest.approx(float(rise) ** 2, rel=1e-4)
+
+
+def test_noise_does_not_change_the_level_of_a_record() -> None:
+    rng = np.random.default_rng(0)
+    mean, noise = 0.6 * rng.standard_normal((2, 1, 2000)), 0.3 * rng.standard_normal((2, 1, 2000))
+    made = _at_gain(mean.astype(np.float32), noise.astype(np.float32))
+    assert made.std((1, 2)) == pytest.approx(1.0, abs=0.03)
+
+
+def test_beats_of_a_record_differ_by_a_few_percent() -> None:
+    spread = [beat_heights(np.arange(12.0), rng).std() for rng in rngs(200)]
+    assert 0.02 < np.median(spread) < 0.06 and max(spread) < 0.3

@@ -139,7 +139,13 @@ class Decoder(nn.Module):
         )
 
     def forward(
-        self, fine: Tensor, coarse: Tensor, rhythm: Tensor, record: Tensor, noise: Tensor | None = None
+        self,
+        fine: Tensor,
+        coarse: Tensor,
+        rhythm: Tensor,
+        record: Tensor,
+        level: Tensor,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One strip per row.
 
@@ -149,6 +155,8 @@ class Decoder(nn.Module):
             ``[B, N_FINE, T]``, ``[B, N_COARSE, F]``, ``[B, F]``; F is a multiple of `HOP_FRAMES`.
         record : Tensor
             ``[B, film]``, from `self.record`.
+        level : Tensor
+            ``[B]``, log RMS of the record's noise over its gain; the network shapes noise around it.
         noise : Tensor or None
             ``[B, F, D]`` standard normal, injected before the last two blocks.
 
@@ -167,9 +175,9 @@ class Decoder(nn.Module):
             x = block(x, record)
         x = self.norm(x)
         mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record)
-        return mean, self._spread(x, record)
+        return mean, self._spread(x, record, level)
 
-    def _spread(self, x: Tensor, record: Tensor) -> Tensor:
+    def _spread(self, x: Tensor, record: Tensor, level: Tensor) -> Tensor:
         # The blocks learn from the mean alone: the slopes of a likelihood are so much larger where its
         # variance is wrong that they would drown the mean's. The record vector learns from both.
         scale, shift = self.spread(record).unsqueeze(1).chunk(2, dim=-1)
@@ -179,7 +187,7 @@ class Decoder(nn.Module):
         lapped = (padded[:, 1:] + padded[:, :-1]) / 2
         spread = self.log_variance(lapped).unflatten(2, (self.channels, HOP)).transpose(1, 2)
         # Bounded to -12 ... 8: below is finer than the quantisation of any source.
-        return 10 * torch.tanh(spread / 10) - 2
+        return 10 * torch.tanh((spread + 2 * level[:, None, None, None]) / 10) - 2
 
 
 class Encoder(nn.Module):

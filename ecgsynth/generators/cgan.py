@@ -63,9 +63,14 @@ def relativistic_loss(better: Tensor, worse: Tensor) -> Tensor:
 
 
 def gradient_penalty(critic: Critic, signal: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Mean squared gradient norm of the critic at `signal` ``[B, channels, T]``, in units of the gain."""
+    """Mean squared gradient norm of a logit of the critic at `signal` ``[B, channels, T]``.
+
+    In units of the gain. Taken of the sum of all logits over the root of their number: what one logit's
+    would be if they were independent of each other.
+    """
     gain = batch["gain"].exp()[:, None, None]
     scaled = (signal.detach() / gain).requires_grad_(True)
     logits = critic(scaled * gain, batch)
-    (slope,) = torch.autograd.grad(logits.mean(1).sum(), scaled, create_graph=True)
+    total = logits.sum() / logits.shape[1] ** 0.5
+    (slope,) = torch.autograd.grad(total, scaled, create_graph=True)
     return slope.square().flatten(1).sum(1).mean()

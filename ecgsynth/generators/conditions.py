@@ -68,6 +68,7 @@ def make_conditions(
     osc_phase: NDArray[np.float32],
     osc_amplitude: NDArray[np.float32],
     rhythm: NDArray[np.int64],
+    heights: NDArray[np.float64] | None = None,
 ) -> Conditions:
     """Conditions of one strip at `PLAN_FS`.
 
@@ -80,11 +81,13 @@ def make_conditions(
     osc_phase, osc_amplitude : float32 array [samples]
         Of the continuous wave; the number of samples is a multiple of `PATCH`.
     rhythm : int64 array [samples // PATCH]
+    heights : float64 array [beats], optional
+        Height of each beat over that of its record, 1 by default.
     """
     n = len(osc_phase)
     fine = np.zeros((N_FINE, n), np.float32)
     k = len(BEAT_CLASSES)
-    _add_bumps(fine[:k], beat_times, classes)
+    _add_bumps(fine[:k], beat_times, classes, np.ones(len(beat_times)) if heights is None else heights)
     t = np.arange(n) / PLAN_FS
     edges = np.concatenate([[-np.inf], beat_times, [np.inf]])
     last = np.searchsorted(beat_times, t, side="right")
@@ -97,12 +100,15 @@ def make_conditions(
 
 
 def _add_bumps(
-    channels: NDArray[np.float32], beat_times: NDArray[np.float64], classes: NDArray[np.int64]
+    channels: NDArray[np.float32],
+    beat_times: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    heights: NDArray[np.float64],
 ) -> None:
     reach = np.arange(-10, 11)
     centre = np.rint(beat_times * PLAN_FS).astype(np.int64)
     where = centre[:, None] + reach
-    bump = np.exp(-0.5 * ((where / PLAN_FS - beat_times[:, None]) / _BUMP_SD_S) ** 2)
+    bump = heights[:, None] * np.exp(-0.5 * ((where / PLAN_FS - beat_times[:, None]) / _BUMP_SD_S) ** 2)
     inside = (where >= 0) & (where < channels.shape[1])
     rows = np.broadcast_to(classes[:, None], where.shape)
     np.add.at(channels, (rows[inside], where[inside]), bump[inside].astype(np.float32))

@@ -45,7 +45,7 @@ def reconstruction(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> t
     absolute error of samples and of first differences, which keeps the QRS steep.
     """
     mean, spread = net.decoder(
-        batch["fine"], batch["coarse"], batch["rhythm"], record_vector(net, batch, latent)
+        batch["fine"], batch["coarse"], batch["rhythm"], record_vector(net, batch, latent), batch["level"]
     )
     error = batch["signal"] / batch["gain"].exp()[:, None, None] - mean
     rest = net.lapped(error)

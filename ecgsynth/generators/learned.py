@@ -22,7 +22,7 @@ from ecgsynth.generators.conditions import (
 )
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.plan import PLAN_FS, Plan
-from ecgsynth.generators.wander import WANDER_HZ, draw_wander
+from ecgsynth.generators.wander import WANDER_HZ, draw_wander, split_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 16
@@ -81,16 +81,27 @@ def demographics_vector(age: float | None, sex: str | None) -> list[float]:
     return [(float(age) - 60) / 20 if known else 0.0, float(known), float(sex == "M"), float(sex == "F")]  # type: ignore[arg-type]
 
 
-def plan_conditions(plan: Plan) -> Conditions:
+def beat_heights(beat_times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Height of each beat over that of its record: breathing turns the heart, and no two beats are the same.
+
+    The SD over a record is drawn log-normally around 4 %, as the QRS amplitudes of real records vary.
+    """
+    sd = 0.04 * np.exp(0.6 * rng.standard_normal())
+    hz, phase = rng.uniform(0.15, 0.35), rng.uniform(0, 2 * np.pi)
+    breathing = np.sqrt(2) * np.sin(2 * np.pi * hz * beat_times + phase)
+    own = rng.standard_normal(len(beat_times))
+    return 1 + min(sd, 0.2) * (0.85 * breathing + 0.5 * own)
+
+
+def plan_conditions(plan: Plan, heights: NDArray[np.float64] | None = None) -> Conditions:
     """Conditions of a plan, padded at the end to whole hops of the noise transform."""
     padded = -(-plan.n_samples // HOP) * HOP
     extra = padded - plan.n_samples
     phase = np.pad(plan.osc_phase, (0, extra), mode="edge")
     amplitude = np.pad(plan.osc_amplitude, (0, extra), mode="edge")
     classes = np.array([beat_class(symbol) for symbol in plan.symbols], np.int64)
-    return make_conditions(
-        plan.beat_times, classes, phase, amplitude, rhythm_per_frame(plan.episodes, padded)
-    )
+    rhythm = rhythm_per_frame(plan.episodes, padded)
+    return make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
 
 
 class Learned:
@@ -132,14 +143,20 @@ class Learned:
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
     ) -> list[NDArray[np.float32]]:
         n, rows = plans[0].n_samples, len(plans)
-        conditions = [plan_conditions(plan) for plan in plans]
+        conditions = [
+            plan_conditions(plan, beat_heights(plan.beat_times, rng))
+            for plan, rng in zip(plans, rngs, strict=True)
+        ]
         frames = conditions[0].coarse.shape[1]
         latent = self._draw_latents(plans, rngs)
         ids = self._ids(plans)
         record = self.net.decoder.record(*_filled(*ids[1:]), latent[:, : self.config.latent + 1])
         gauss = _Gauss(rngs, frames, self.config)
-        strips = self._decode(conditions, record, gauss)[:rows, :, :n].numpy()
-        gain, wander, offset = latent[:rows, self.config.latent :].numpy().T
+        mean, noise = self._decode(conditions, record, latent[:, -1], gauss)
+        # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
+        fast_noise = split_wander(noise[:rows, :, :n].numpy())[0]
+        strips = _at_gain(mean[:rows, :, :n].numpy(), fast_noise)
+        gain, wander, offset, _ = latent[:rows, self.config.latent :].numpy().T
         slow = np.stack(
             [
                 draw_wander(n, strips.shape[1], self.net.wander_power[source].numpy(), rng)
@@ -177,8 +194,10 @@ class Learned:
         prior = self.net.prior
         return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
 
-    def _decode(self, conditions: list[Conditions], record: Tensor, gauss: _Gauss) -> Tensor:
-        """Mean plus noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece."""
+    def _decode(
+        self, conditions: list[Conditions], record: Tensor, level: Tensor, gauss: _Gauss
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece."""
         frames = conditions[0].coarse.shape[1]
         context = -(-CONTEXT // HOP_FRAMES) * HOP_FRAMES
         means, spreads = [], []
@@ -186,13 +205,23 @@ class Learned:
             stop = min(start + PIECE_FRAMES, frames)
             low, high = max(start - context, 0), min(stop + context, frames)
             fine, coarse, rhythm = _stack(conditions, low, high)
-            mean, spread = self.net.decoder(fine, coarse, rhythm, record, gauss.injected(low, high))
+            mean, spread = self.net.decoder(fine, coarse, rhythm, record, level, gauss.injected(low, high))
             means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
             first = (start - low) // HOP_FRAMES
             last = (stop - low) // HOP_FRAMES + (stop == frames)
             spreads.append(spread[:, :, first:last])
         mean, spread = torch.cat(means, -1), torch.cat(spreads, 2)
-        return mean + self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+        return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def _at_gain(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean plus noise ``[rows, outputs, samples]`` with RMS 1, which is what the record's gain stands for.
+
+    A mean learned by absolute error is smaller than what it is the mean of. Only the mean is scaled.
+    """
+    left = np.maximum(1 - np.square(noise).mean((1, 2)), 0.1)
+    factor = np.sqrt(left / np.maximum(np.square(mean).mean((1, 2)), 1e-6)).clip(0.7, 2.0)
+    return (mean * factor[:, None, None] + noise).astype(np.float32)
 
 
 def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:

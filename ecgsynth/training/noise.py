@@ -2,7 +2,7 @@
 
 The likelihood's variances hold two things: noise, and what the mean got wrong about a person. The second,
 drawn as noise, would bury a strip. So once the mean is trained, the heads that make the variances are
-fitted again, to what is left of real strips without their own beats and waves.
+fitted again, by the median of log squares, to what is left of real strips without their own beats and waves.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.training.tasks import Schedule, learning_rate
 
-#: A coefficient counts at most this many times its variance: a burst must not set the level of a record.
-_MOST = 30.0
+#: Log of the median of the square of a standard normal number. Medians are fitted: a mean would be set by the
+#: few worst moments of a recording, and every strip would be as noisy as those.
+_LOG_MEDIAN = -0.7877
+#: Squares below this, in units of the record's gain, are finer than any source's quantisation.
+_FINEST = 1e-7
 
 
 def fit_noise(
@@ -73,11 +76,10 @@ def _loss(net: StripNet, batch: dict[str, Tensor], rest: Tensor, known: Tensor) 
     with torch.no_grad():
         latent = encode(net, batch)[0]
         record = record_vector(net, batch, latent)
-    _, spread = net.decoder(batch["fine"], batch["coarse"], batch["rhythm"], record)
+    _, spread = net.decoder(batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"])
     square = net.lapped(rest / batch["gain"].exp()[:, None, None]).square()
-    square = torch.minimum(square, _MOST * spread.detach().exp())
     # A coefficient is known where both hops that it covers are.
     hops = F.pad(known.unflatten(1, (-1, HOP)).all(2), (1, 1), value=True)
     weight = (hops[:, 1:] & hops[:, :-1])[:, None, :, None].float()
-    value = 0.5 * (square * torch.exp(-spread) + spread) * weight
+    value = (torch.log(square + _FINEST) - spread - _LOG_MEDIAN).abs() * weight
     return value.sum() / (weight.sum() * spread.shape[1] * spread.shape[3]).clamp(min=1.0)

@@ -86,7 +86,9 @@ def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
         batch = batches.batch(np.arange(first, min(first + 64, len(strips))), rng)
         mean, log_variance = encode(net, batch)
         extras = torch.from_numpy(
-            np.stack([x[first : first + 64] for x in (strips.gain, strips.wander, strips.offset)], 1)
+            np.stack(
+                [x[first : first + 64] for x in (strips.gain, strips.wander, strips.offset, strips.level)], 1
+            )
         )
         spread = torch.cat([torch.exp(log_variance / 2), torch.full_like(extras, 0.05)], 1)
         keys = ("main_rhythm", "lead", "source", "numbers")

@@ -15,6 +15,7 @@ from torch import Tensor
 from ecgsynth.generators.cgan import Critic, gradient_penalty, relativistic_loss
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction, record_vector
 from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.plan import PLAN_FS
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Schedule:
     mean_weight: float = 2.0
     free_nats: float = 0.05
     anchor: float = 1.0
-    penalty: float = 10.0
+    penalty: float = 0.3
     penalty_every: int = 4
     ema: float = 0.998
 
@@ -129,6 +130,21 @@ class CVAETask(_Averaged):
         return self.adam(parameters, (0.9, 0.98))
 
 
+def augmented(signal: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Strips ``[B, channels, T]`` as the critic sees them: gain, slow sway and a little noise at random.
+
+    Real and fake strips alike, so that a critic cannot learn few people by heart (Zhao S et al.
+    Differentiable augmentation, NeurIPS 2020). Nothing here changes what the rhythm is.
+    """
+    rows, channels, samples = signal.shape
+    gain = torch.exp(0.15 * torch.randn(rows, 1, 1))
+    hz = 0.2 + 0.6 * torch.rand(rows, channels, 1)
+    angle = 2 * torch.pi * (hz * torch.arange(samples) / PLAN_FS + torch.rand(rows, channels, 1))
+    sway = 0.15 * torch.rand(rows, channels, 1) * torch.sin(angle)
+    noise = 0.02 * torch.randn(rows, channels, samples)
+    return signal * gain + batch["gain"].exp()[:, None, None] * (sway + noise)
+
+
 class CGANTask(_Averaged):
     """Relativistic adversarial training of the decoder, anchored by the reconstruction of real strips."""
 
@@ -142,17 +158,18 @@ class CGANTask(_Averaged):
         """One step of the critic, one of the generator."""
         critic_optimizer, generator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         fake, own, anchor = self._fake(batch)
-        critic_loss = relativistic_loss(self.critic(batch["signal"], batch), self.critic(fake.detach(), own))
+        real_seen, fake_seen = augmented(batch["signal"], batch), augmented(fake.detach(), own)
+        critic_loss = relativistic_loss(self.critic(real_seen, batch), self.critic(fake_seen, own))
         if i % self.schedule.penalty_every == 0:
-            penalty = gradient_penalty(self.critic, batch["signal"], batch)
-            penalty = penalty + gradient_penalty(self.critic, fake, own)
+            penalty = gradient_penalty(self.critic, real_seen, batch)
+            penalty = penalty + gradient_penalty(self.critic, fake_seen, own)
             critic_loss = critic_loss + 0.5 * self.schedule.penalty * self.schedule.penalty_every * penalty
             self.log("penalty", penalty)
         self._step(critic_optimizer, critic_loss, self.critic)
         self.critic.requires_grad_(False)
         with torch.no_grad():
-            real = self.critic(batch["signal"], batch)
-        judged = self.critic(fake, own)
+            real = self.critic(augmented(batch["signal"], batch), batch)
+        judged = self.critic(augmented(fake, own), own)
         adversarial = relativistic_loss(judged, real)
         self.critic.requires_grad_(True)
         loss = adversarial + self.schedule.anchor * anchor
@@ -165,11 +182,16 @@ class CGANTask(_Averaged):
     def _fake(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Fake strips, their conditions, and the anchor: first half reconstructed people, second half new."""
         half = len(batch["gain"]) // 2
-        latent, gain = self._latents(batch, half)
-        own = {**batch, "gain": gain}
+        latent, gain, level = self._latents(batch, half)
+        own = {**batch, "gain": gain, "level": level}
         noise = torch.randn(*batch["coarse"].shape[::2], self.net.config.width)
         mean, spread = self.net.decoder(
-            batch["fine"], batch["coarse"], batch["rhythm"], record_vector(self.net, own, latent), noise
+            batch["fine"],
+            batch["coarse"],
+            batch["rhythm"],
+            record_vector(self.net, own, latent),
+            own["level"],
+            noise,
         )
         drawn = mean + self.net.lapped.inverse(torch.exp(spread / 2) * torch.randn_like(spread))
         scale = gain.exp()[:, None, None]
@@ -177,7 +199,7 @@ class CGANTask(_Averaged):
         return drawn * scale, own, error.abs().mean() + 4 * error.diff(dim=-1).abs().mean()
 
     @torch.no_grad()
-    def _latents(self, batch: dict[str, Tensor], half: int) -> tuple[Tensor, Tensor]:
+    def _latents(self, batch: dict[str, Tensor], half: int) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = encode(self.net, batch)
         latent = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         prior, size = self.net.prior, self.net.config.latent
@@ -187,7 +209,8 @@ class CGANTask(_Averaged):
         drawn = prior.sample(torch.randn(len(mean), prior.size), condition, batch["numbers"], steps=6)
         prior.train(was_training)
         latent = torch.cat([latent[:half], drawn[half:, :size]])
-        return latent, torch.cat([batch["gain"][:half], drawn[half:, size].clamp(-5, 1.5)])
+        gain = torch.cat([batch["gain"][:half], drawn[half:, size].clamp(-5, 1.5)])
+        return latent, gain, torch.cat([batch["level"][:half], drawn[half:, -1]])
 
     def _step(self, optimizer: Any, loss: Tensor, module: torch.nn.Module) -> None:
         optimizer.zero_grad()
