@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import click
+
+
+#: Seconds between two pictures of a progress bar.
+REDRAW_S = 0.2
 
 
 class Progress(Protocol):
@@ -76,8 +81,13 @@ def _bar(title: str) -> Iterator[Progress]:
     with bar as display:
         task = display.add_task(title, total=None, note="")
 
+        drawn = 0.0
+
         def show(done: int, total: int | None, note: str = "") -> None:
-            display.update(task, completed=done, total=total, note=note, refresh=True)
+            nonlocal drawn
+            due = time.monotonic() - drawn > REDRAW_S
+            drawn = time.monotonic() if due else drawn
+            display.update(task, completed=done, total=total, note=note, refresh=due)
 
         yield show
 

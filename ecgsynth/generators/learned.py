@@ -124,7 +124,7 @@ class Learned:
         """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
 
         Record i depends on plan i, generator i and its place in the call modulo `ROWS`, on nothing else:
-        calls are cut into blocks of `ROWS` rows that are filled up with repeats.
+        calls are cut into blocks of `ROWS` rows (of one where records are long), filled up with repeats.
 
         Raises
         ------
@@ -133,14 +133,16 @@ class Learned:
         """
         if len({plan.n_samples for plan in plans}) > 1:
             raise ValueError("plans rendered together must have one length")
+        # Long records keep the processor busy one by one; filling up rows beside them would be waste.
+        rows = ROWS if len(plans) and plans[0].n_samples <= PIECE_FRAMES * PATCH else 1
         signals: list[NDArray[np.float32]] = []
-        for first in range(0, len(plans), ROWS):
-            signals += self._render_rows(plans[first : first + ROWS], rngs[first : first + ROWS])
+        for first in range(0, len(plans), rows):
+            signals += self._render_rows(plans[first : first + rows], rngs[first : first + rows], rows)
         return signals
 
     @torch.no_grad()
     def _render_rows(
-        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
     ) -> list[NDArray[np.float32]]:
         n, rows = plans[0].n_samples, len(plans)
         conditions = [
@@ -148,10 +150,10 @@ class Learned:
             for plan, rng in zip(plans, rngs, strict=True)
         ]
         frames = conditions[0].coarse.shape[1]
-        latent = self._draw_latents(plans, rngs)
+        latent = self._draw_latents(plans, rngs, filled)
         ids = self._ids(plans)
-        record = self.net.decoder.record(*_filled(*ids[1:]), latent[:, : self.config.latent + 1])
-        gauss = _Gauss(rngs, frames, self.config)
+        record = self.net.decoder.record(*_filled(filled, *ids[1:]), latent[:, : self.config.latent + 1])
+        gauss = _Gauss(rngs, frames, self.config, filled)
         mean, noise = self._decode(conditions, record, latent[:, -1], gauss)
         # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
         fast_noise = split_wander(noise[:rows, :, :n].numpy())[0]
@@ -183,14 +185,16 @@ class Learned:
     def _lead_index(self, leads: tuple[str, ...]) -> int:
         return self.config.leads.index(leads[0]) if len(self.config.outputs) == 1 else 0
 
-    def _draw_latents(self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]) -> Tensor:
+    def _draw_latents(
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
+    ) -> Tensor:
         rhythm, lead, source, demographics = self._ids(plans)
         size = self.config.latent + N_EXTRAS
         noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs]))
         numbers = torch.cat(
             [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
         )
-        noise, rhythm, lead, source, numbers = _filled(noise, rhythm, lead, source, numbers)
+        noise, rhythm, lead, source, numbers = _filled(filled, noise, rhythm, lead, source, numbers)
         prior = self.net.prior
         return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
 
@@ -204,7 +208,7 @@ class Learned:
         for start in range(0, frames, PIECE_FRAMES):
             stop = min(start + PIECE_FRAMES, frames)
             low, high = max(start - context, 0), min(stop + context, frames)
-            fine, coarse, rhythm = _stack(conditions, low, high)
+            fine, coarse, rhythm = _stack(conditions, low, high, gauss.filled)
             mean, spread = self.net.decoder(fine, coarse, rhythm, record, level, gauss.injected(low, high))
             means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
             first = (start - low) // HOP_FRAMES
@@ -234,26 +238,29 @@ def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:
 class _Gauss:
     """The normal numbers of up to `ROWS` records, each from its own generator, in a fixed order."""
 
-    def __init__(self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig) -> None:
+    def __init__(
+        self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig, filled: int
+    ) -> None:
+        self.filled = filled
         hops = frames // HOP_FRAMES + 1
         observed = [rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32) for rng in rngs]
         injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
-        self.observed = _filled(torch.from_numpy(np.stack(observed)))[0]
+        self.observed = _filled(filled, torch.from_numpy(np.stack(observed)))[0]
         self._injected = torch.from_numpy(np.stack(injected))
 
     def injected(self, low: int, high: int) -> Tensor:
-        return _filled(self._injected[:, low:high])[0]
+        return _filled(self.filled, self._injected[:, low:high])[0]
 
 
-def _filled(*tensors: Tensor) -> list[Tensor]:
-    """Each tensor with its last row repeated up to `ROWS` rows."""
+def _filled(rows: int, *tensors: Tensor) -> list[Tensor]:
+    """Each tensor with its last row repeated up to `rows` rows."""
     return [
-        torch.cat([x, x[-1:].expand(ROWS - len(x), *x.shape[1:])]) if len(x) < ROWS else x for x in tensors
+        torch.cat([x, x[-1:].expand(rows - len(x), *x.shape[1:])]) if len(x) < rows else x for x in tensors
     ]
 
 
-def _stack(conditions: list[Conditions], low: int, high: int) -> list[Tensor]:
+def _stack(conditions: list[Conditions], low: int, high: int, rows: int) -> list[Tensor]:
     fine = np.stack([c.fine[:, low * PATCH : high * PATCH] for c in conditions])
     coarse = np.stack([c.coarse[:, low:high] for c in conditions])
     rhythm = np.stack([c.rhythm[low:high] for c in conditions])
-    return _filled(torch.from_numpy(fine), torch.from_numpy(coarse), torch.from_numpy(rhythm))
+    return _filled(rows, torch.from_numpy(fine), torch.from_numpy(coarse), torch.from_numpy(rhythm))
