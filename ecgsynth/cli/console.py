@@ -11,7 +11,6 @@ from typing import Protocol
 
 import click
 
-
 #: Seconds between two pictures of a progress bar.
 REDRAW_S = 0.2
 
