@@ -40,15 +40,15 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
             _refuse_pickle(path, start)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            length = struct.unpack("<Q", start[:8])[0] if len(start) == 9 else 0
             if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):
                 raise CheckpointError(
                     f"{path}: not a safetensors file (header of {length} bytes; at most {_MAX_HEADER}). "
                     "Use a file written by `ecgsynth train`."
                 )
-            header = json.loads(file.read(length))
+            header = json.loads(start[8:] + file.read(length - 1))
         own = json.loads(header["__metadata__"][_KEY])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the checkpoint ({error.strerror}).") from error
@@ -63,7 +63,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def _refuse_pickle(path: Path, start: bytes) -> None:
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # A safetensors header whose length ends in 0x80 begins like a pickle, but its ninth byte is a brace.
+    if start[:2] == b"PK" or (start[:1] == b"\x80" and start[8:] != b"{"):
         raise CheckpointError(
             f"{path}: a pickle (torch.save) file, which could run code when loaded; it was not opened. "
             "Only safetensors written by `ecgsynth train` are accepted."

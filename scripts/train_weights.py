@@ -75,8 +75,8 @@ def main(
     run(task, strips, held, options, _print_progress(time.monotonic()))
     final = task.mean_net.eval()
     notes = {"seed": seed, "steps": int(task.seen), "batch_size": batch_size, "lr": lr, "pack": _digest(pack)}
+    notes["noise"] = fit_noise(final, strips, seed=seed)
     if generator == "cvae":
-        notes["noise"] = fit_noise(final, strips, seed=seed)
         train_only = load_strips(pack, net.config, parts["train"])
         notes["prior"] = fit_prior(final, train_only, held, seed=seed, steps=prior_steps)
     people = describe_people(pack, learned)

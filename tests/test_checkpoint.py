@@ -70,6 +70,17 @@ def test_a_pickle_is_refused_and_never_run(tmp_path: Path, zipped: bool) -> None
     assert not sentinel.exists()
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "odd.safetensors"
+    own = {"format": 1, "generator": "cvae", "note": ""}
+    for length in range(300):
+        save_file({"w": torch.zeros(1)}, path, {"ecgsynth": json.dumps({**own, "note": "x" * length})})
+        if path.read_bytes()[:1] == b"\x80":
+            assert read_metadata(path)["generator"] == "cvae"
+            return
+    pytest.fail("no length ended in 0x80")
+
+
 @pytest.mark.parametrize(
     "content",
     [

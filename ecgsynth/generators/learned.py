@@ -119,6 +119,8 @@ class Learned:
     def __init__(self, net: StripNet) -> None:
         self.net = net.eval()
         self.config = net.config
+        # A decoder trained without a critic never uses the noise that is injected: then none is drawn.
+        self._injects = bool(net.decoder.noise_gain.any())
 
     def render(self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]) -> list[NDArray[np.float32]]:
         """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
@@ -153,7 +155,7 @@ class Learned:
         latent = self._draw_latents(plans, rngs, filled)
         ids = self._ids(plans)
         record = self.net.decoder.record(*_filled(filled, *ids[1:]), latent[:, : self.config.latent + 1])
-        gauss = _Gauss(rngs, frames, self.config, filled)
+        gauss = _Gauss(rngs, frames, self.config, filled, self._injects)
         mean, noise = self._decode(conditions, record, latent[:, -1], gauss)
         # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
         fast_noise = split_wander(noise[:rows, :, :n].numpy())[0]
@@ -239,16 +241,25 @@ class _Gauss:
     """The normal numbers of up to `ROWS` records, each from its own generator, in a fixed order."""
 
     def __init__(
-        self, rngs: Sequence[np.random.Generator], frames: int, config: LearnedConfig, filled: int
+        self,
+        rngs: Sequence[np.random.Generator],
+        frames: int,
+        config: LearnedConfig,
+        filled: int,
+        injects: bool,
     ) -> None:
         self.filled = filled
         hops = frames // HOP_FRAMES + 1
         observed = [rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32) for rng in rngs]
-        injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
         self.observed = _filled(filled, torch.from_numpy(np.stack(observed)))[0]
-        self._injected = torch.from_numpy(np.stack(injected))
+        self._injected: Tensor | None = None
+        if injects:
+            injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
+            self._injected = torch.from_numpy(np.stack(injected))
 
-    def injected(self, low: int, high: int) -> Tensor:
+    def injected(self, low: int, high: int) -> Tensor | None:
+        if self._injected is None:
+            return None
         return _filled(self.filled, self._injected[:, low:high])[0]
 
 

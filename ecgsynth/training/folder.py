@@ -139,8 +139,7 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     final = task.mean_net.eval()
     prior = fit_prior(final, strips, validation or strips, seed=options.seed, steps=_PRIOR_STEPS, fresh=False)
     steps = int(task.seen)
-    if options.generator == "cvae":
-        fit_noise(final, strips, seed=options.seed, steps=min(_NOISE_STEPS, options.steps))
+    fit_noise(final, strips, seed=options.seed, steps=min(_NOISE_STEPS, options.steps))
     notes = {
         "seed": options.seed,
         "steps": steps,

@@ -1,8 +1,9 @@
 """Fitting the decoder's noise to the noise of real recordings.
 
 The likelihood's variances hold two things: noise, and what the mean got wrong about a person. The second,
-drawn as noise, would bury a strip. So once the mean is trained, the heads that make the variances are
-fitted again, by the median of log squares, to what is left of real strips without their own beats and waves.
+drawn as noise, would bury a strip; and a critic can be fooled with noise. So once the mean is trained, by
+likelihood or by a critic, the heads that make the variances are fitted again, by the median of log
+squares, to what is left of real strips without their own beats and waves.
 """
 
 from __future__ import annotations
