@@ -18,7 +18,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ecgsynth.errors import GateError
 from ecgsynth.records import Record
@@ -33,8 +33,8 @@ _BLOCK_SECONDS = 1920.0
 _FEW_RECORDS = 128
 
 
-@dataclass(frozen=True)
-class GenerateOptions:
+@dataclass(frozen=True, kw_only=True)
+class GenerateOptions(Wish):
     """Options of ``ecgsynth generate``; those that shape a record are explained in :class:`Wish`.
 
     Attributes
@@ -53,23 +53,12 @@ class GenerateOptions:
         How often one record may be drawn again when it fails the gate.
     """
 
-    rhythm: str
     out: Path
     generator: str = "cvae"
     records: int = 32
-    seconds: float = 10.0
-    fs: float = 250.0
-    leads: tuple[str, ...] | None = None
-    source: str | None = None
-    heart_rate: float | None = None
-    ectopy: float | None = None
-    age: float | None = None
-    sex: Literal["M", "F"] | None = None
-    seed: int = 0
     overwrite: bool = False
     workers: int = 0
     weights: Path | None = None
-    allow_few_people: bool = False
     max_redraws: int = 20
 
     def wish(self) -> Wish:

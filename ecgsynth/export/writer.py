@@ -166,6 +166,9 @@ class DatasetWriter:
         if self._contact_sheet is not None and len(self._shown) < SHEET_RECORDS:
             part = record.slice(0, int(SHEET_SECONDS * record.fs))
             self._shown.append(replace(part, signal=part.signal.copy()))
+            if len(self._shown) == SHEET_RECORDS:
+                # Now and not at the end: worker processes make the next records meanwhile.
+                self._draw_sheet()
 
     def finish(self, summary: Mapping[str, object]) -> Path:
         """Write the files about the dataset and publish it under its name.
@@ -197,10 +200,8 @@ class DatasetWriter:
             for name, text in texts.items():
                 (staging / name).write_text(text, encoding="utf-8", newline="\n")
                 self._sums.line(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}")
-            if self._contact_sheet is not None:
-                sheet = staging / "contact_sheet.png"
-                self._contact_sheet(self._shown, sheet)
-                self._sums.line(f"{hashlib.sha256(sheet.read_bytes()).hexdigest()}  {sheet.name}")
+            if len(self._shown) < SHEET_RECORDS:
+                self._draw_sheet()
             self._sums.line(f"{self._records.close()}  RECORDS")
             self._sums.line(f"{self._manifest.close()}  manifest.jsonl")
             self._sums.close()
@@ -209,6 +210,13 @@ class DatasetWriter:
             raise OutputError(_unwritable(self.target, error)) from None
         self._staging = None
         return self.target
+
+    def _draw_sheet(self) -> None:
+        if self._contact_sheet is None:
+            return
+        sheet = self._open_staging() / "contact_sheet.png"
+        self._contact_sheet(self._shown, sheet)
+        self._sums.line(f"{hashlib.sha256(sheet.read_bytes()).hexdigest()}  {sheet.name}")
 
     def _open_staging(self) -> Path:
         if self._staging is None:

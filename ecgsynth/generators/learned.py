@@ -25,7 +25,7 @@ from ecgsynth.generators.plan import PLAN_FS, Plan
 from ecgsynth.generators.wander import WANDER_HZ, draw_wander, split_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
-ROWS = 16
+ROWS = 8
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
 
