@@ -46,7 +46,7 @@ class Block(nn.Module):
         y = self.norm(y)
         if self.film is not None:
             scale, shift = self.film(condition).unsqueeze(1).chunk(2, dim=-1)
-            y = y * (1 + scale) + shift
+            y = torch.addcmul(shift, y, 1 + scale)
         return x + self.down(F.gelu(self.up(y)))
 
 

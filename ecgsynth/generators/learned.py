@@ -142,7 +142,7 @@ class Learned:
             signals += self._render_rows(plans[first : first + rows], rngs[first : first + rows], rows)
         return signals
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _render_rows(
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
     ) -> list[NDArray[np.float32]]:
