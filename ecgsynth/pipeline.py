@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgsynth.errors import GateError
+from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -208,8 +209,8 @@ class _Worker:
         return block
 
     def _labelled(self, record: Record) -> Record:
-        made = 250.0 if record.fs > 250 else record.fs
-        text = f"0-{made / 2:g} Hz (generated at 250 Hz, written at {record.fs:g} Hz)"
+        top = min(record.fs, PLAN_FS) / 2
+        text = f"0-{top:g} Hz (generated at {PLAN_FS} Hz, written at {record.fs:g} Hz)"
         return replace(record, extra={**record.extra, "bandwidth": text})
 
     def _line(self, record: Record, numbers: dict[str, float]) -> dict[str, Any]:

@@ -52,19 +52,21 @@ def draw_place(
     fits = [
         row
         for row in rows
-        if row[0] == rhythm
-        and wish.source in (None, row[1])
-        and (lead is None or wish.twelve or lead == row[2])
+        if row[0] == rhythm and wish.source in (None, row[1]) and (lead is None or lead == row[2])
     ]
     if fits:
-        weights = np.array([row[3] for row in fits], float)
-        chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
+        chosen = _by_people(fits, rng)
         return chosen[1], lead or chosen[2]
     # Nobody with this rhythm was recorded so: keep what was asked, take the rest from all people.
     fits = [row for row in rows if wish.source in (None, row[1]) and (lead is None or lead == row[2])] or rows
-    weights = np.array([row[3] for row in fits], float)
-    chosen = fits[int(rng.choice(len(fits), p=weights / weights.sum()))]
+    chosen = _by_people(fits, rng)
     return wish.source or chosen[1], lead or chosen[2]
+
+
+def _by_people(rows: list[Any], rng: np.random.Generator) -> Any:
+    """One of the rows (rhythm, source, lead, people), in proportion to its people."""
+    weights = np.array([row[3] for row in rows], float)
+    return rows[int(rng.choice(len(rows), p=weights / weights.sum()))]
 
 
 def draw_demographics(

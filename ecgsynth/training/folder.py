@@ -20,6 +20,7 @@ from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import CheckpointError, OptionError, OutputError, TooFewPeopleError
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.pack import pack
+from ecgsynth.population import FEWEST_PEOPLE
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import split_people
@@ -29,8 +30,8 @@ from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 
-#: Fewest people per rhythm, unless allowed; and fewest in all for keeping some out to stop by.
-FEWEST_PEOPLE, ENOUGH_TO_HOLD_OUT = 3, 8
+#: Fewest people in all for keeping some out to stop by.
+ENOUGH_TO_HOLD_OUT = 8
 _PRIOR_STEPS, _NOISE_STEPS = 600, 300
 
 
