@@ -26,6 +26,8 @@ from ecgsynth.generators.wander import split_wander, wander_spectrum
 CROP = 1280
 #: Share of items whose latent is read from another window of the same person, lead and rhythm.
 _OTHER_WINDOW = 0.4
+#: Bands in Hz whose noise makes the colour of a recording: filters and converters cut off between them.
+COLOUR_HZ = ((12.0, 40.0), (40.0, 70.0), (70.0, 126.0))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Strips:
     gain, wander, offset, level : float32 array [windows]
         Log RMS of `fast` (mV), log RMS of the slow part (mV), asinh of its mean over 0.1 mV, and log RMS of
         the noise over gain: what is left without the beats and the wave of the window itself.
+    colour : float32 array [windows, 2]
+        Log amplitude of that noise at 40 to 70 Hz and above 70 Hz, over that at 12 to 40 Hz.
     phase, amplitude : float32 array [windows, samples]
         Continuous wave, see :func:`measure_oscillation`.
     rhythm : int64 array [windows]
@@ -59,6 +63,7 @@ class Strips:
     wander: NDArray[np.float32]
     offset: NDArray[np.float32]
     level: NDArray[np.float32]
+    colour: NDArray[np.float32]
     phase: NDArray[np.float32]
     amplitude: NDArray[np.float32]
     rhythm: NDArray[np.int64]
@@ -97,14 +102,14 @@ def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[
     ]
     gain = np.log(fast.std((1, 2)) + 1e-3)
     usable = (pack["valid_stop"] - pack["valid_start"])[keep].astype(np.int64)
-    level = [
-        _noise_level(x[:, :n], *b, name) - g
-        for x, n, b, name, g in zip(fast, usable, beats, names, gain, strict=True)
-    ]
+    noise = np.array(
+        [_noise_numbers(x[:, :n], *b, name) for x, n, b, name in zip(fast, usable, beats, names, strict=True)]
+    )
     return Strips(
         fast=fast,
         gain=gain.astype(np.float32),
-        level=_known(np.array(level)),
+        level=_known(noise[:, 0] - gain),
+        colour=np.stack([_known(noise[:, 1]), _known(noise[:, 2])], 1),
         wander=np.log((slow - slow.mean(-1, keepdims=True)).std((1, 2)) + 1e-4).astype(np.float32),
         offset=np.arcsinh(slow.mean((1, 2)) / 0.1).astype(np.float32),
         phase=np.stack([phase for phase, _ in waves]),
@@ -136,14 +141,29 @@ def _split_valid(
     return fast, slow
 
 
-def _noise_level(
+def _noise_numbers(
     signal: NDArray[np.float32], times: NDArray[np.float64], classes: NDArray[np.int64], rhythm: str
-) -> float:
-    """Log of the median absolute noise over 0.6745, NaN where there is none to see."""
+) -> tuple[float, float, float]:
+    """Log noise in mV and its two colours (see :class:`Strips`), NaN where there is no noise to see."""
     rest, known = noise_of(signal, times, classes, rhythm, PLAN_FS)
+    if known.sum() <= PLAN_FS:
+        return np.nan, np.nan, np.nan
     # First differences: what counts is the noise over the waves, not what is left of them.
-    steps = np.abs(np.diff(rest[:, known], axis=1)) if known.sum() > PLAN_FS else np.zeros((1, 0))
-    return float(np.log(np.median(steps) / 0.6745 + 1e-4)) if steps.size else np.nan
+    steps = np.abs(np.diff(rest[:, known], axis=1))
+    bands = []
+    for low, high in COLOUR_HZ:
+        # Medians: a burst is not the colour of a recording.
+        part = np.abs(_band(rest, low, high)[:, known])
+        bands.append(float(np.log(np.median(part) + 1e-5)))
+    level = float(np.log(np.median(steps) / 0.6745 + 1e-4))
+    return level, bands[1] - bands[0], bands[2] - bands[0]
+
+
+def _band(signal: NDArray[np.float32], low: float, high: float) -> NDArray[np.float64]:
+    """``[leads, samples]`` between two frequencies in Hz."""
+    spectrum = np.fft.rfft(signal)
+    hz = np.fft.rfftfreq(signal.shape[-1], 1 / PLAN_FS)
+    return np.asarray(np.fft.irfft(spectrum * ((hz >= low) & (hz < high)), signal.shape[-1]))
 
 
 def _known(level: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -242,6 +262,7 @@ class StripBatches(IterableDataset):
             "demographics": torch.from_numpy(s.demographics[rows]),
             "gain": torch.from_numpy(s.gain[rows]),
             "level": torch.from_numpy(s.level[rows]),
+            "colour": torch.from_numpy(s.colour[rows]),
             "numbers": torch.from_numpy(np.concatenate([s.demographics[rows], s.numbers[rows]], 1)),
             "main_rhythm": torch.from_numpy(s.rhythm[rows]),
         }

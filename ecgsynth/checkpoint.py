@@ -72,11 +72,18 @@ def _refuse_pickle(path: Path, start: bytes) -> None:
 
 
 def save_checkpoint(path: Path, net: StripNet, metadata: dict[str, Any]) -> None:
-    """Write `net` and `metadata` (``generator``, ``population``, ...) to `path`, replacing it at once."""
+    """Write `net` and `metadata` (``generator``, ``population``, ...) to `path`, replacing it at once.
+
+    The encoder, which only further training uses, is stored in half precision: a sampled byte does not
+    depend on it, and the file stays small.
+    """
     from safetensors.torch import save
 
     own = {**metadata, "format": FORMAT, "config": dataclasses.asdict(net.config)}
-    tensors = {key: value.contiguous() for key, value in net.state_dict().items()}
+    tensors = {
+        key: (value.half() if key.startswith("encoder.") else value).contiguous()
+        for key, value in net.state_dict().items()
+    }
     content = save(tensors, {_KEY: json.dumps(own, sort_keys=True)})
     staged = path.with_name(path.name + ".partial")
     staged.write_bytes(content)

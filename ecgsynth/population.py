@@ -11,6 +11,13 @@ from ecgsynth.wish import Wish
 
 #: Fewest people a learned generator may have learned a rhythm from to offer it unasked.
 FEWEST_PEOPLE = 3
+#: The same for twelve leads: how leads go together varies from person to person, and three do not show it.
+FEWEST_PEOPLE_TWELVE = 10
+
+
+def fewest_people(twelve: bool) -> int:
+    """Fewest people behind a rhythm that a learned generator offers unasked."""
+    return FEWEST_PEOPLE_TWELVE if twelve else FEWEST_PEOPLE
 
 
 def check_people(rhythm: str, generator: str, metadata: dict[str, Any], wish: Wish) -> None:
@@ -19,21 +26,22 @@ def check_people(rhythm: str, generator: str, metadata: dict[str, Any], wish: Wi
     Raises
     ------
     TooFewPeopleError
-        If it was learned from nobody, or from fewer than `FEWEST_PEOPLE` and that is not allowed.
+        If it was learned from nobody, or from fewer than :func:`fewest_people` and that is not allowed.
     """
+    fewest = fewest_people(wish.twelve)
     people = metadata["population"].get(rhythm, {}).get("people", 0)
     kind = "twelve-lead" if wish.twelve else "single-lead"
-    others = [r for r, seen in metadata["population"].items() if seen["people"] >= FEWEST_PEOPLE]
+    others = [r for r, seen in metadata["population"].items() if seen["people"] >= fewest]
     if people == 0:
         raise TooFewPeopleError(
             f"--rhythm {rhythm}: the {kind} {generator} has learned it from nobody. It offers "
             f"{', '.join(others)}. Use --generator parametric, or train it on your own recordings."
         )
-    if people < FEWEST_PEOPLE and not wish.allow_few_people:
+    if people < fewest and not wish.allow_few_people:
         raise TooFewPeopleError(
             f"--rhythm {rhythm}: the {kind} {generator} has learned it from {people} "
             f"{'person' if people == 1 else 'people'}, whose fingerprint its records would bear "
-            f"({FEWEST_PEOPLE} are needed). Use --generator parametric, or --allow-few-people."
+            f"({fewest} are needed). Use --generator parametric, or --allow-few-people."
         )
 
 

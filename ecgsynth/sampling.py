@@ -84,7 +84,7 @@ class Sampler:
         OptionError
             Unknown lead, source or rhythm, or an impossible combination.
         TooFewPeopleError
-            A rhythm learned from fewer than `FEWEST_PEOPLE` people, unless allowed.
+            A rhythm learned from too few people (3, for twelve leads 10), unless allowed.
         CheckpointError
             Weights that cannot be used.
         """

@@ -17,9 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rhythm_evidence import SINUS, Array, Evidence, stretch_traits
-from rhythm_literature import LITERATURE, OSC_KEYS, OSC_RANGE, OSCILLATION, USUAL_SPREAD
+from rhythm_evidence import SINUS, Array, Evidence, restlessness, stretch_traits
+from rhythm_literature import (
+    DISORDER,
+    LITERATURE,
+    LOG_AMP_MEAN,
+    OSC_KEYS,
+    OSC_RANGE,
+    OSCILLATION,
+    USUAL_SPREAD,
+)
 
+from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.plan_parts import oscillation as plan_oscillation
 from ecgsynth.generators.rr_basics import Person
 from ecgsynth.generators.rr_models import MODELS
 from ecgsynth.records import Record
@@ -69,6 +79,10 @@ def literature_entry(name: str) -> dict[str, Any]:
     if name in OSCILLATION:
         entry["oscillation"] = dict(zip(OSC_KEYS, OSCILLATION[name], strict=True))
         entry["oscillation"]["freq_range"] = list(OSC_RANGE[name])
+        if name in DISORDER:
+            entry["oscillation"]["disorder"] = list(DISORDER[name])
+        if name in LOG_AMP_MEAN:
+            entry["oscillation"]["log_amp_mean"] = LOG_AMP_MEAN[name]
     if "rate" not in given:
         return entry
     low, high = given.pop("limits")
@@ -98,7 +112,7 @@ def fit_rhythm(name: str, evidence: Evidence) -> dict[str, Any]:
             entry["log_mean"] = calibrated(name, entry, median_count(people))
         entry["source"] = f"fitted to {len(people)} people; limits and the rest: {entry['source']}"
     fit_coupling(entry, evidence.coupling[name])
-    fit_frequency(name, entry, evidence.frequency[name])
+    fit_frequency(name, entry, evidence.frequency[name], evidence.restless[name])
     return entry
 
 
@@ -142,7 +156,12 @@ def fit_coupling(entry: dict[str, Any], people: dict[str, list[Array]]) -> None:
     entry["coupling_within"] = float(np.median(within))
 
 
-def fit_frequency(name: str, entry: dict[str, Any], people: dict[str, list[float]]) -> None:
+def fit_frequency(
+    name: str,
+    entry: dict[str, Any],
+    people: dict[str, list[float]],
+    restless: dict[str, list[float]] | None = None,
+) -> None:
     """Dominant frequencies: of fibrillation and ventricular flutter, and the rate of unmarked VT."""
     if len(people) < 3:
         return
@@ -166,7 +185,28 @@ def fit_frequency(name: str, entry: dict[str, Any], people: dict[str, list[float
         "freq_sd_people": spread,
         "freq_sd_within": float(within),
     }
+    if name in DISORDER and restless is not None and len(restless) >= ENOUGH:
+        entry["oscillation"]["disorder"] = fit_disorder(name, entry["oscillation"], restless)
     entry["source"] = f"frequencies: {len(people)} people; amplitude and time constants: {entry['source']}"
+
+
+def fit_disorder(name: str, oscillation: dict[str, Any], people: dict[str, list[float]]) -> list[float]:
+    """Mean and SD over people of the log of the noise in a fibrillation wave, from how its frequency jumps.
+
+    Waves with known shares of noise are drawn and measured as the real ones were; each person's share is
+    read off the curve.
+    """
+    shares = np.geomspace(0.1, 2.0, 12)
+    n = 10 * PLAN_FS
+    person = Person(np.zeros(3), 0.25, 0.16, np.full(6, 0.5))
+    curve = []
+    for share in shares:
+        fit = {**oscillation, "disorder": [float(np.log(share)), 0.0]}
+        rngs = [np.random.default_rng(seed) for seed in range(40)]
+        curve.append(np.mean([restlessness(plan_oscillation(name, fit, n, person, rng)[0]) for rng in rngs]))
+    rising = np.maximum.accumulate(curve)
+    logs = [np.interp(np.median(values), rising, np.log(shares)) for values in people.values()]
+    return [float(np.median(logs)), float(1.4826 * np.median(np.abs(logs - np.median(logs))))]
 
 
 def fit_ectopy(evidence: Evidence) -> dict[str, Any]:

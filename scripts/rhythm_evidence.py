@@ -8,6 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.generators.oscillation import BANDS, measure_oscillation
+from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.records import Record
 
 Array = NDArray[np.float64]
@@ -59,6 +61,7 @@ class Evidence:
         self.coupling: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
         self.ectopy: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.frequency: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.restless: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.ages: dict[str, float] = {}
 
     def add(self, record: Record) -> None:
@@ -115,6 +118,18 @@ class Evidence:
             peak = dominant_frequency(record.signal[0, start : start + size], record.fs)
             if peak is not None:
                 self.frequency[rhythm][record.subject].append(peak)
+        if rhythm in BANDS and record.fs == PLAN_FS:
+            size = 10 * PLAN_FS
+            for start in range(int(begin * record.fs), int(end * record.fs) - size + 1, size):
+                strip = record.signal[0, start : start + size]
+                if np.isfinite(strip).all() and np.ptp(strip) >= 0.1:
+                    phase, _ = measure_oscillation(strip, np.zeros(0, np.int64), rhythm, record.fs)
+                    self.restless[rhythm][record.subject].append(restlessness(phase))
+
+
+def restlessness(phase: NDArray[np.floating]) -> float:
+    """SD in Hz of a wave's frequency over stretches of 0.1 s, from its phase in cycles at `PLAN_FS`."""
+    return float(np.diff(phase[:: PLAN_FS // 10]).std() * 10)
 
 
 def dominant_frequency(x: NDArray[np.float32], fs: float) -> float | None:

@@ -205,6 +205,11 @@ OSCILLATION = {
     "vflutter": (3.9, 0.6, 0.12, 1.5, 0.15, 1.5),
 }
 OSC_KEYS = ("freq_mean", "freq_sd_people", "freq_sd_within", "freq_tau_s", "log_amp_sd", "log_amp_tau_s")
+#: Log of the share of noise in the wave of fibrillation, and its SD over people. AF: what cannot be told in
+#: surface strips (the rest of cancelled beats looks like disorder too) is taken as four fifths of the wave.
+DISORDER = {"afib": (-0.22, 0.4), "vf": (-0.6, 0.35)}
+#: Mean log of the amplitude of f waves over their mean, measured on 312 training people in AF.
+LOG_AMP_MEAN = {"afib": -0.32}
 #: Log-SD of CV and of nRMSSD / CV over people where they cannot be estimated: those of nsr, rounded.
 USUAL_SPREAD = (0.45, 0.2)
 #: Mean frequencies in Hz that a record of the rhythm may have, by definition of the rhythm (sources above).

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ecgsynth.checkpoint import file_sha256, read_metadata
-from ecgsynth.population import FEWEST_PEOPLE
+from ecgsynth.population import fewest_people
 from ecgsynth.rhythms import RHYTHMS
 
 WEIGHTS = Path(__file__).parent.parent / "ecgsynth" / "weights"
@@ -41,7 +41,7 @@ PHYSIONET = (
 def main(realism: Path | None) -> None:
     """Write one card beside each checkpoint."""
     scores = json.loads(realism.read_text()) if realism else []
-    for path in sorted(WEIGHTS.glob("*.safetensors")):
+    for path in sorted(p for kind in KINDS for p in WEIGHTS.glob(f"{kind}-*.safetensors")):
         card = path.with_suffix(".md")
         card.write_text(model_card(path, scores))
         click.echo(card.name)
@@ -75,7 +75,10 @@ def model_card(path: Path, scores: list[dict[str, Any]]) -> str:
         "",
         "| rhythm | people | seconds of recording | offered |",
         "|---|---:|---:|---|",
-        *(people_row(name, seen) for name, seen in sorted(metadata["population"].items())),
+        *(
+            people_row(name, seen, fewest_people(twelve))
+            for name, seen in sorted(metadata["population"].items())
+        ),
         "",
         fingerprints(metadata),
         "",
@@ -98,16 +101,17 @@ def model_card(path: Path, scores: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def people_row(name: str, seen: dict[str, int]) -> str:
-    offered = "yes" if seen["people"] >= FEWEST_PEOPLE else "only with `--allow-few-people`"
+def people_row(name: str, seen: dict[str, int], fewest: int) -> str:
+    offered = "yes" if seen["people"] >= fewest else "only with `--allow-few-people`"
     return f"| {RHYTHMS[name].title} (`{name}`) | {seen['people']} | {seen['seconds']} | {offered} |"
 
 
 def fingerprints(metadata: dict[str, Any]) -> str:
     """Whose fingerprint a rhythm of few people is, by database and lead."""
-    few = {n for n, seen in metadata["population"].items() if seen["people"] < FEWEST_PEOPLE}
+    fewest = fewest_people(len(metadata["config"]["outputs"]) > 1)
+    few = {n for n, seen in metadata["population"].items() if seen["people"] < fewest}
     if not few:
-        return "No rhythm rests on fewer than three people."
+        return f"No rhythm rests on fewer than {fewest} people."
     said = []
     for name in sorted(few):
         places = sorted({row[1] for row in metadata["spread"] if row[0] == name})

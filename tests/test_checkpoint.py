@@ -35,7 +35,9 @@ def test_a_checkpoint_comes_back_as_it_was(saved: Path) -> None:
     torch.manual_seed(0)
     fresh = StripNet(CONFIG).state_dict()
     assert net.config == CONFIG and metadata["population"]["afib"]["people"] == 5
-    assert all(torch.equal(value, fresh[key]) for key, value in net.state_dict().items())
+    for key, value in net.state_dict().items():
+        # The encoder is stored in half precision.
+        assert torch.equal(value, fresh[key].half().float() if key.startswith("encoder.") else fresh[key])
     assert not net.training
 
 

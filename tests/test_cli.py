@@ -385,8 +385,8 @@ def test_without_checkpoints_rhythms_says_so(tmp_path: Path, monkeypatch: pytest
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ecgsynth.cli.rhythms.WEIGHTS", tmp_path)
-    (tmp_path / "cvae.safetensors").write_bytes(b"\x80\x04 not a checkpoint")
-    failed(run("rhythms"), 4, "cvae.safetensors")
+    (tmp_path / "cvae-single.safetensors").write_bytes(b"\x80\x04 not a checkpoint")
+    failed(run("rhythms"), 4, "cvae-single.safetensors")
 
 
 # ---------------------------------------------------------------------------- train

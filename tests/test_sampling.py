@@ -13,6 +13,7 @@ from ecgsynth.checkpoint import save_checkpoint
 from ecgsynth.errors import CheckpointError, OptionError, TooFewPeopleError
 from ecgsynth.generators import GENERATORS
 from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.population import check_people
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS
 from ecgsynth.sampling import Sampler, load_generator
 from ecgsynth.wish import Wish
@@ -146,6 +147,19 @@ def test_rhythms_of_few_people_need_the_user_s_word(learned: Sampler) -> None:
     with pytest.raises(TooFewPeopleError, match=r"2 people.*--allow-few-people"):
         learned.sample("wpw")
     assert len(learned.sample("wpw", 1, allow_few_people=True, seconds=2.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("leads", "people", "refused"), [(("II",), 9, False), (TWELVE_LEADS, 9, True), (TWELVE_LEADS, 10, False)]
+)
+def test_twelve_leads_ask_for_more_people(leads: tuple[str, ...], people: int, refused: bool) -> None:
+    metadata = {"population": {"afib": {"people": people}}}
+    wish = Wish(rhythm="afib", leads=leads)
+    if refused:
+        with pytest.raises(TooFewPeopleError, match="10 are needed"):
+            check_people("afib", "cvae", metadata, wish)
+    else:
+        check_people("afib", "cvae", metadata, wish)
 
 
 def test_rhythms_of_nobody_are_never_offered(learned: Sampler) -> None:

@@ -24,9 +24,11 @@ from ecgsynth.sampling import load_generator
 from ecgsynth.training import TrainOptions, train_on_folder
 from ecgsynth.training.describe import describe_people
 from ecgsynth.training.folder import with_sources
+from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule, learning_rate
+from ecgsynth.training.templates import fit_templates
 from ecgsynth.wfdb_io import write_record
 
 CONFIG = LearnedConfig(("*",), ("I", "II"), ("mitdb", "ptbxl"), latent=4, width=16, film=8)
@@ -179,6 +181,44 @@ def test_description_counts_people_and_never_lists_few(packed: dict[str, Any]) -
     assert {r: seen["people"] for r, seen in said["population"].items()} == {"afib": 3, "nsr": 6}
     assert said["population"]["nsr"]["seconds"] <= 6 * 12
     assert said["demographics"] == {}, "ages of fewer than ten people are not kept"
+
+
+def test_templates_learn_whose_beat_it_is_before_the_blocks_move(strips: Strips) -> None:
+    net = untrained()
+    blocks = [p.clone() for p in net.decoder.blocks.parameters()]
+    found = fit_templates(net, strips, seed=0, steps=120, size=8)
+    assert found["last"] < 0.9 * found["first"]
+    assert all(torch.equal(a, b) for a, b in zip(blocks, net.decoder.blocks.parameters(), strict=True))
+    batch = StripBatches(strips, 8, seed=1).batch(np.arange(8), np.random.default_rng(0))
+    latents = encode(net, batch)[0]
+    assert (latents.std(0) > 0.01).any()
+
+
+def test_noise_is_fitted_for_the_sources_at_hand_and_kept_for_the_others(strips: Strips) -> None:
+    net = untrained()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    found = fit_noise(net, strips, seed=0, steps=60, size=8)
+    assert found["last"] < found["first"]
+    after = net.state_dict()
+    seen, other = CONFIG.sources.index("ptbxl"), CONFIG.sources.index("mitdb")
+    for key in ("noise_sway", "beat_sway"):
+        assert torch.equal(after[key][other], before[key][other])
+        assert not torch.equal(after[key][seen], before[key][seen])
+        assert after[key].isfinite().all()
+    assert all(
+        torch.equal(after[k], before[k]) for k in before if k.startswith(("encoder.", "decoder.blocks"))
+    )
+
+
+def test_colour_tells_a_low_passed_recording_from_a_hissing_one(packed: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    hiss = 0.02 * rng.standard_normal(packed["signal"].shape).astype(np.float32)
+    dull = np.fft.irfft(np.fft.rfft(hiss) * (np.fft.rfftfreq(hiss.shape[-1], 1 / 250) < 40), hiss.shape[-1])
+    colours = [
+        np.median(load_strips({**packed, "signal": packed["signal"] + noise}, CONFIG).colour, axis=0)
+        for noise in (hiss, dull.astype(np.float32))
+    ]
+    assert (colours[0] > colours[1] + 1).all()
 
 
 def test_new_sources_start_as_the_mean_of_the_known() -> None:

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="A checkpoint of your own.")
-@click.option("--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people.")
+@click.option(
+    "--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people (12 leads: 10)."
+)
 @click.option("--max-redraws", type=click.IntRange(min=0), default=20, show_default=True, help="Per record.")
 def generate(lead: str | None, out: Path | None, **options: Any) -> None:
     """Write a synthetic WFDB dataset with beat and rhythm annotations.

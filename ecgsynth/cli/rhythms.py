@@ -34,7 +34,8 @@ def rhythms(as_json: bool) -> None:
 
 def shipped_populations() -> dict[str, Population]:
     """Per shipped checkpoint, by file stem: per rhythm ``{"people": n, "seconds": s}``."""
-    files = sorted(WEIGHTS.glob("*.safetensors"))
+    # Other weights that ship, such as a judge's, are named without a dash.
+    files = sorted(WEIGHTS.glob("*-*.safetensors"))
     if not files:
         return {}
     from ecgsynth.checkpoint import read_metadata

@@ -8,6 +8,7 @@ that convolves at the sampling rate.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -123,9 +124,13 @@ class Decoder(nn.Module):
         Channels per frame and of the record vector.
     """
 
+    forbids_p: Tensor
+
     def __init__(self, channels: int, leads: int, sources: int, latent: int, width: int, film: int) -> None:
         super().__init__()
         self.channels = channels
+        forbids = [float(rhythm.p_wave == "forbidden") for rhythm in RHYTHMS.values()]
+        self.register_buffer("forbids_p", torch.tensor(forbids), persistent=False)
         self.embed = StripEmbedding(N_FINE, width)
         self.record = RecordEmbedding(leads, sources, latent, film)
         self.templates = BeatTemplates(channels, film)
@@ -137,6 +142,10 @@ class Decoder(nn.Module):
         self.log_variance = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels * HOP)
         )
+        self.colour = nn.Sequential(nn.Linear(2, 32), nn.GELU(), nn.Linear(32, channels * HOP))
+        # Without effect until it is fitted.
+        nn.init.zeros_(cast(nn.Linear, self.colour[2]).weight)
+        nn.init.zeros_(cast(nn.Linear, self.colour[2]).bias)
 
     def forward(
         self,
@@ -146,6 +155,8 @@ class Decoder(nn.Module):
         record: Tensor,
         level: Tensor,
         noise: Tensor | None = None,
+        colour: Tensor | None = None,
+        strict: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """One strip per row.
 
@@ -159,6 +170,12 @@ class Decoder(nn.Module):
             ``[B]``, log RMS of the record's noise over its gain; the network shapes noise around it.
         noise : Tensor or None
             ``[B, F, D]`` standard normal, injected before the last two blocks.
+        colour : Tensor or None
+            ``[B, 2]``, the record's noise at 40 to 70 Hz and above, over that at 12 to 40 Hz (log amplitude).
+            None while the mean is learned: it matters to the noise alone, which is fitted afterwards.
+        strict : bool
+            Leave out of the templates what they hold of a P wave where the rhythm has none: a latent that is
+            drawn, not read from a strip, may be of somebody in sinus rhythm.
 
         Returns
         -------
@@ -174,10 +191,11 @@ class Decoder(nn.Module):
                 x = x + self.noise_gain[late] * noise
             x = block(x, record)
         x = self.norm(x)
-        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record)
-        return mean, self._spread(x, record, level)
+        no_p = self.forbids_p[rhythm].repeat_interleave(PATCH, 1) if strict else None
+        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record, no_p)
+        return mean, self._spread(x, record, level, colour)
 
-    def _spread(self, x: Tensor, record: Tensor, level: Tensor) -> Tensor:
+    def _spread(self, x: Tensor, record: Tensor, level: Tensor, colour: Tensor | None) -> Tensor:
         # The blocks learn from the mean alone: the slopes of a likelihood are so much larger where its
         # variance is wrong that they would drown the mean's. The record vector learns from both.
         scale, shift = self.spread(record).unsqueeze(1).chunk(2, dim=-1)
@@ -187,7 +205,10 @@ class Decoder(nn.Module):
         lapped = (padded[:, 1:] + padded[:, :-1]) / 2
         spread = self.log_variance(lapped).unflatten(2, (self.channels, HOP)).transpose(1, 2)
         # Bounded to -12 ... 8: below is finer than the quantisation of any source.
-        return 10 * torch.tanh((spread + 2 * level[:, None, None, None]) / 10) - 2
+        spread = 10 * torch.tanh((spread + 2 * level[:, None, None, None]) / 10) - 2
+        if colour is None:
+            return spread
+        return spread + self.colour(colour).view(-1, self.channels, 1, HOP).clamp(-6, 4)
 
 
 class Encoder(nn.Module):
@@ -199,8 +220,10 @@ class Encoder(nn.Module):
         self.record = RecordEmbedding(leads, sources, 1, film)
         self.blocks = nn.ModuleList(Block(width, dilation, film) for dilation in (1, 2, 4, 1))
         self.score = nn.Linear(width, 4)
-        self.beats = BeatAverage(channels, width)
-        self.out = nn.Sequential(nn.LayerNorm(6 * width), nn.Linear(6 * width, 2 * latent))
+        self.beats = BeatAverage(channels, width, 2 * latent)
+        self.out = nn.Sequential(nn.LayerNorm(5 * width), nn.Linear(5 * width, 2 * latent))
+        # The beats of a record tell most about it and are learned first (`fit_templates`).
+        nn.init.normal_(cast(nn.Linear, self.out[1]).weight, std=0.01)
 
     def forward(
         self, signal: Tensor, fine: Tensor, coarse: Tensor, rhythm: Tensor, record: Tensor
@@ -211,7 +234,11 @@ class Encoder(nn.Module):
             x = block(x, record)
         # Attention pooling: a few learned queries find the frames that tell most (QRS, P, T, noise).
         weights = self.score(x).softmax(dim=1)
-        beats = self.beats(signal, fine)
-        pooled = torch.cat([(weights.transpose(1, 2) @ x).flatten(1), x.mean(1), beats], dim=1)
-        mean, log_variance = self.out(pooled).chunk(2, dim=1)
+        pooled = torch.cat([(weights.transpose(1, 2) @ x).flatten(1), x.mean(1)], dim=1)
+        return self.split(self.out(pooled) + self.beats(signal, fine))
+
+    @staticmethod
+    def split(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 2 * latent]`` to mean and bounded log variance."""
+        mean, log_variance = numbers.chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ecgsynth.generators.conditions import BEAT_CLASSES
 from ecgsynth.generators.learned import Learned, StripNet
 
 
@@ -51,8 +52,19 @@ def reconstruction(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> t
     rest = net.lapped(error)
     likelihood = 0.5 * (rest.detach().square() * torch.exp(-spread) + spread).flatten(1).sum(1)
     of_mean = 0.5 * (rest.square() * torch.exp(-spread.detach() / 2)).flatten(1).sum(1)
-    of_mean = of_mean + error.abs().flatten(1).sum(1) + 4 * error.diff(dim=-1).abs().flatten(1).sum(1)
-    return likelihood, of_mean
+    return likelihood, of_mean + absolute_error(error, batch["fine"])
+
+
+def absolute_error(error: Tensor, fine: Tensor) -> Tensor:
+    """Weighted sum ``[B]`` of the absolute error ``[B, channels, T]`` and of its first difference.
+
+    The difference keeps the QRS steep. Where a P wave may be, the error counts three times: it is a tenth of
+    the QRS in height, and first of all what a reader looks for.
+    """
+    to_next = fine[:, len(BEAT_CLASSES) + 1 : len(BEAT_CLASSES) + 2]
+    weight = 1 + 2 * torch.exp(-0.5 * ((to_next - 0.16) / 0.05) ** 2)
+    total = (weight * error.abs()).flatten(1).sum(1)
+    return total + 4 * (weight[..., 1:] * error.diff(dim=-1).abs()).flatten(1).sum(1)
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

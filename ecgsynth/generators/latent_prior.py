@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ecgsynth.generators.blocks import N_DEMOGRAPHICS
 from ecgsynth.rhythms import RHYTHMS
 
-#: Record numbers beside the latent: log gain, log wander (both of mV), asinh of the offset over 0.1 mV, and
-#: log noise over gain.
-N_EXTRAS = 4
+#: Record numbers beside the latent: log gain, log wander (both of mV), asinh of the offset over 0.1 mV,
+#: log noise over gain, and the two numbers of the noise's colour.
+N_EXTRAS = 6
 _TIME_FREQUENCIES = 8
 
 

@@ -21,6 +21,7 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
+from ecgsynth.generators.noise_sway import SWAY_FROM, draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
 from ecgsynth.generators.wander import WANDER_HZ, draw_wander, split_wander
 
@@ -63,6 +64,8 @@ class StripNet(nn.Module):
     """Encoder, decoder, prior over latents and wander spectra: everything a checkpoint holds."""
 
     wander_power: Tensor
+    noise_sway: Tensor
+    beat_sway: Tensor
 
     def __init__(self, config: LearnedConfig) -> None:
         super().__init__()
@@ -73,6 +76,8 @@ class StripNet(nn.Module):
         self.prior = LatentFlow(config.latent, leads, sources, 144)
         self.lapped = LappedTransform()
         self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
+        self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
+        self.register_buffer("noise_sway", torch.zeros(sources, len(SWAY_FROM), 2))
 
 
 def demographics_vector(age: float | None, sex: str | None) -> list[float]:
@@ -81,12 +86,15 @@ def demographics_vector(age: float | None, sex: str | None) -> list[float]:
     return [(float(age) - 60) / 20 if known else 0.0, float(known), float(sex == "M"), float(sex == "F")]  # type: ignore[arg-type]
 
 
-def beat_heights(beat_times: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def beat_heights(
+    beat_times: NDArray[np.float64], sway: NDArray[np.floating], rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Height of each beat over that of its record: breathing turns the heart, and no two beats are the same.
 
-    The SD over a record is drawn log-normally around 4 %, as the QRS amplitudes of real records vary.
+    The SD over a record is log-normal; `sway` holds the mean and SD of its logarithm, measured on each
+    source (:func:`ecgsynth.training.noise.fit_beat_sway`).
     """
-    sd = 0.04 * np.exp(0.6 * rng.standard_normal())
+    sd = np.exp(sway[0] + sway[1] * rng.standard_normal())
     hz, phase = rng.uniform(0.15, 0.35), rng.uniform(0, 2 * np.pi)
     breathing = np.sqrt(2) * np.sin(2 * np.pi * hz * beat_times + phase)
     own = rng.standard_normal(len(beat_times))
@@ -147,20 +155,21 @@ class Learned:
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
     ) -> list[NDArray[np.float32]]:
         n, rows = plans[0].n_samples, len(plans)
+        ids = self._ids(plans)
         conditions = [
-            plan_conditions(plan, beat_heights(plan.beat_times, rng))
-            for plan, rng in zip(plans, rngs, strict=True)
+            plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng))
+            for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
         frames = conditions[0].coarse.shape[1]
         latent = self._draw_latents(plans, rngs, filled)
-        ids = self._ids(plans)
         record = self.net.decoder.record(*_filled(filled, *ids[1:]), latent[:, : self.config.latent + 1])
-        gauss = _Gauss(rngs, frames, self.config, filled, self._injects)
-        mean, noise = self._decode(conditions, record, latent[:, -1], gauss)
+        sway = [self.net.noise_sway[source].numpy() for source in ids[2].tolist()]
+        gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
+        mean, noise = self._decode(conditions, record, latent[:, -3:], gauss)
         # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
         fast_noise = split_wander(noise[:rows, :, :n].numpy())[0]
         strips = _at_gain(mean[:rows, :, :n].numpy(), fast_noise)
-        gain, wander, offset, _ = latent[:rows, self.config.latent :].numpy().T
+        gain, wander, offset = latent[:rows, self.config.latent : -3].numpy().T
         slow = np.stack(
             [
                 draw_wander(n, strips.shape[1], self.net.wander_power[source].numpy(), rng)
@@ -201,9 +210,13 @@ class Learned:
         return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
 
     def _decode(
-        self, conditions: list[Conditions], record: Tensor, level: Tensor, gauss: _Gauss
+        self, conditions: list[Conditions], record: Tensor, noise: Tensor, gauss: _Gauss
     ) -> tuple[Tensor, Tensor]:
-        """Mean and noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece."""
+        """Mean and noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece.
+
+        `noise` ``[ROWS, 3]`` is the level and colour of the record's noise.
+        """
+        level, colour = noise[:, 0], noise[:, 1:]
         frames = conditions[0].coarse.shape[1]
         context = -(-CONTEXT // HOP_FRAMES) * HOP_FRAMES
         means, spreads = [], []
@@ -211,7 +224,9 @@ class Learned:
             stop = min(start + PIECE_FRAMES, frames)
             low, high = max(start - context, 0), min(stop + context, frames)
             fine, coarse, rhythm = _stack(conditions, low, high, gauss.filled)
-            mean, spread = self.net.decoder(fine, coarse, rhythm, record, level, gauss.injected(low, high))
+            mean, spread = self.net.decoder(
+                fine, coarse, rhythm, record, level, gauss.injected(low, high), colour, True
+            )
             means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
             first = (start - low) // HOP_FRAMES
             last = (stop - low) // HOP_FRAMES + (stop == frames)
@@ -247,10 +262,15 @@ class _Gauss:
         config: LearnedConfig,
         filled: int,
         injects: bool,
+        sway: Sequence[NDArray[np.float32]],
     ) -> None:
         self.filled = filled
         hops = frames // HOP_FRAMES + 1
-        observed = [rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32) for rng in rngs]
+        observed = [
+            rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32)
+            * draw_sway(hops, table, HOP, rng)
+            for rng, table in zip(rngs, sway, strict=True)
+        ]
         self.observed = _filled(filled, torch.from_numpy(np.stack(observed)))[0]
         self._injected: Tensor | None = None
         if injects:

@@ -27,25 +27,15 @@ _BEFORE_S, _AFTER_S = 0.24, 0.46
 def cancel_beats(signal: NDArray[np.floating], beats: NDArray[np.int64], fs: float) -> NDArray[np.float64]:
     """`signal` [samples] without its median beat: average beat subtraction (Slocum J et al. 1985).
 
-    Each beat is fitted to the median beat by gain and offset, so that amplitude changes do not leave a
-    rest. Fewer than three whole beats leave the signal as it is.
+    Each beat is fitted to the median beat by gain, so that amplitude changes do not leave a rest.
+    Fewer than three whole beats leave the signal as it is.
     """
-    rest = np.asarray(signal, np.float64).copy()
+    rest = np.array(signal, np.float64)[None]
     before, after = int(_BEFORE_S * fs), int(_AFTER_S * fs)
-    whole = beats[(beats >= before) & (beats < len(rest) - after)]
-    if len(whole) < 3:
-        return rest
-    rows = whole[:, None] + np.arange(-before, after)
-    strips = rest[rows]
-    template = np.median(strips - strips.mean(1, keepdims=True), axis=0)
-    template -= template.mean()
-    template *= np.minimum(
-        1.0, np.minimum(np.arange(len(template)), np.arange(len(template))[::-1]) / (0.06 * fs)
-    )
-    gain = (strips - strips.mean(1, keepdims=True)) @ template / max(template @ template, 1e-9)
-    for row, factor in zip(rows, np.clip(gain, 0.3, 1.7), strict=True):
-        rest[row] -= factor * template
-    return rest
+    whole = beats[(beats >= before) & (beats < rest.shape[1] - after)]
+    if len(whole) >= 3:
+        _subtract(rest, whole, before, after, fs, (0.3, 1.7))
+    return rest[0]
 
 
 def measure_oscillation(
@@ -130,7 +120,7 @@ def noise_of(
     for kind in np.unique(classes):
         mine = at[(classes == kind) & whole]
         if len(mine) >= 3:
-            _subtract(rest, mine, before, after, fs)
+            _subtract(rest, mine, before, after, fs, (0.8, 1.2))
     lost = [kind for kind in np.unique(classes) if ((classes == kind) & whole).sum() < 3]
     for beat in at[~whole | np.isin(classes, lost)]:
         known[max(beat - before, 0) : max(beat + after, 0)] = False
@@ -142,15 +132,43 @@ def noise_of(
     return rest.astype(np.float32), known
 
 
+def beat_height_sd(
+    signal: NDArray[np.floating], times: NDArray[np.float64], classes: NDArray[np.int64], fs: float
+) -> float:
+    """SD of the heights of a strip's beats over their mean, NaN where no kind has five whole beats.
+
+    The height of a beat is its least-squares gain on the median QRS (70 ms around the R peak) of its kind.
+    """
+    reach = int(0.07 * fs)
+    at = np.rint(times * fs).astype(np.int64)
+    inside = (at >= reach) & (at < signal.shape[-1] - reach)
+    kinds, counts = np.unique(classes[inside], return_counts=True)
+    if not len(kinds) or counts.max() < 5:
+        return float("nan")
+    mine = at[inside & (classes == kinds[counts.argmax()])]
+    beats = signal[:, mine[:, None] + np.arange(-reach, reach + 1)].astype(np.float64)
+    beats -= beats.mean(2, keepdims=True)
+    median = np.median(beats, axis=1)
+    gain = np.einsum("lbw,lw->b", beats, median) / max(float((median**2).sum()), 1e-9)
+    return float(gain.std() / max(abs(float(gain.mean())), 1e-6))
+
+
 def _subtract(
-    rest: NDArray[np.float64], beats: NDArray[np.int64], before: int, after: int, fs: float
+    rest: NDArray[np.float64],
+    beats: NDArray[np.int64],
+    before: int,
+    after: int,
+    fs: float,
+    gains: tuple[float, float],
 ) -> None:
+    """Take the median beat off `rest` ``[leads, samples]`` in place, scaled to each beat within `gains`."""
     rows = beats[:, None] + np.arange(-before, after)
     strips = rest[:, rows]
     level = strips.mean(2, keepdims=True)
     template = np.median(strips - level, axis=1)
+    template -= template.mean(1, keepdims=True)
     edge = np.arange(before + after)
     template *= np.minimum(1.0, np.minimum(edge, edge[::-1]) / (0.06 * fs))
     gain = np.einsum("lbw,lw->b", strips - level, template) / max(float((template**2).sum()), 1e-9)
-    for row, factor in zip(rows, np.clip(gain, 0.8, 1.2), strict=True):
+    for row, factor in zip(rows, np.clip(gain, *gains), strict=True):
         rest[:, row] -= factor * template

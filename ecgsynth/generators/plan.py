@@ -73,7 +73,8 @@ class Plan:
         Peaks of P waves, conducted or not.
     osc_phase : float32 array [n_samples]
         Phase in cycles (not wrapped) of the f waves, flutter waves or ventricular fibrillation; rising
-        through an integer where the wave peaks. 0 where the rhythm has none.
+        through an integer where the wave peaks, slipping back where it all but vanishes. 0 where the rhythm
+        has none.
     osc_amplitude : float32 array [n_samples]
         Amplitude of that wave relative to its record's mean (about 1); 0 where the rhythm has none.
     """

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.generators.oscillation import wave_in_band
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.rr_basics import Array, Course, Person
 
@@ -101,20 +102,32 @@ def _wander(n: int, tau: float, rng: np.random.Generator) -> Array:
 
 
 def oscillation(
-    fit: Mapping[str, Any], n: int, person: Person, rng: np.random.Generator
+    rhythm: str, fit: Mapping[str, Any], n: int, person: Person, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Phase in cycles [n] and relative amplitude [n] (mean 1) of f waves or ventricular fibrillation.
 
     Frequency is normal over people and wanders within a record; log amplitude wanders on its own. `fit` has
     ``freq_mean``, ``freq_sd_people``, ``freq_sd_within`` (Hz), ``freq_tau_s``, ``log_amp_sd``,
-    ``log_amp_tau_s``.
+    ``log_amp_tau_s``, and may have ``disorder``: mean and SD over people of the log of how much noise in
+    the rhythm's band is added to the wave, in units of its amplitude. Phase and amplitude are those of the
+    sum, so that the phase slips where the wave is small, as it does in fibrillation. ``log_amp_mean`` is the
+    mean log amplitude where the mean amplitude is not 1: measured f waves have outliers beside the QRS.
     """
     two_sd = 2.0 * fit["freq_sd_people"]
     low, high = fit.get("freq_range", (fit["freq_mean"] - two_sd, fit["freq_mean"] + two_sd))
     own = np.clip(fit["freq_mean"] + fit["freq_sd_people"] * person.traits[0], low, high)
     frequency = own + fit["freq_sd_within"] * _wander(n, fit["freq_tau_s"], rng)
     phase = rng.uniform() + np.cumsum(np.clip(frequency, 0.4 * own, 2.0 * own)) / PLAN_FS
-    return phase, wandering_amplitude(fit, n, rng)
+    amplitude = wandering_amplitude(fit, n, rng)
+    if "disorder" not in fit:
+        return phase, amplitude
+    mean, sd = fit["disorder"]
+    noise = wave_in_band(rng.standard_normal(n), rhythm, PLAN_FS)
+    noise *= np.exp(mean + sd * person.traits[2]) / np.sqrt(np.mean(np.abs(noise) ** 2))
+    wave = amplitude * np.exp(2j * np.pi * phase) + noise
+    size = np.abs(wave)
+    level = np.log(size).mean() - fit["log_amp_mean"] if "log_amp_mean" in fit else np.log(size.mean())
+    return np.unwrap(np.angle(wave)) / (2 * np.pi), size / np.exp(level)
 
 
 def wandering_amplitude(fit: Mapping[str, Any], n: int, rng: np.random.Generator) -> Array:

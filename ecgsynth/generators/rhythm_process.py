@@ -260,7 +260,7 @@ def draw_plan(request: Request, rng: np.random.Generator) -> Plan:
             phase[start:stop] = flutter_phase(*drawn, start, stop)
             level = wandering_amplitude(osc, stop - start, rng)
         else:
-            phase[start:stop], level = oscillation(osc, stop - start, person, rng)
+            phase[start:stop], level = oscillation(name, osc, stop - start, person, rng)
         amplitude[start:stop] = fade(level, start, stop, n_samples)
     return Plan(request, n_samples, tuple(episodes), *_joined(beats), *_as_float32(phase, amplitude))
 

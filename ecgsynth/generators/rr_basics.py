@@ -110,6 +110,11 @@ def pr_interval(person: Person, rr: Array) -> Array:
     return np.clip(person.pr + 0.04 * (rr - 1.0), 0.07, np.maximum(0.42 * rr, 0.07))
 
 
+#: Share of the fast fluctuation that is no breathing, and of the slow one that is Mayer waves: with these the
+#: lag-one and lag-two correlations and the alternation of RR are those of 12-lead recordings in sinus rhythm.
+_WHITE, _MAYER = 0.2, 0.6
+
+
 def sinus_fluctuation(t: Array, cv: float, rho: float, person: Person, rng: np.random.Generator) -> Array:
     """Relative RR fluctuation at times ``t``: respiratory (HF), Mayer waves (LF), and 1/f drift.
 
@@ -118,19 +123,22 @@ def sinus_fluctuation(t: Array, cv: float, rho: float, person: Person, rng: np.r
     and NASPE, Circulation 93:1043-1065, 1996.
     """
     step = float(t[-1] / len(t))
-    gain_hf = 2.0 - 2.0 * np.cos(2 * np.pi * min(person.breathing * step, 0.5))
-    gain_rest = 0.4 * (2.0 - 2.0 * np.cos(2 * np.pi * 0.1 * step)) + 0.012
+    breath = 2.0 - 2.0 * np.cos(2 * np.pi * min(person.breathing * step, 0.5))
+    gain_hf = (1 - _WHITE) * breath + _WHITE * 2.0
+    gain_rest = _MAYER * (2.0 - 2.0 * np.cos(2 * np.pi * 0.1 * step)) + 0.012
     rough = 2.0 * (1.0 - rho)
     hf = np.clip((rough - gain_rest) / max(gain_hf - gain_rest, 0.05), 0.03, 0.97)
     rest = 1.0 - hf
-    breaths = person.breathing + 0.012 * rng.standard_normal(3)
+    # No breath is as long as the last one: a narrow band would repeat too well after two beats.
+    breaths = np.maximum(person.breathing + 0.06 * rng.standard_normal(6), 0.1)
     mayer = 0.1 + 0.015 * rng.standard_normal(4)
     drift = np.geomspace(0.002, 0.05, 8) * np.exp(0.2 * rng.standard_normal(8))
     frequency = np.concatenate([breaths, mayer, drift])
-    power = np.repeat([hf * 0.97 / 3, rest * 0.4 / 4, rest * 0.6 / 8], [3, 4, 8])
+    shares = [hf * (1 - _WHITE) / 6, rest * _MAYER / 4, rest * (1 - _MAYER) / 8]
+    power = np.repeat(shares, [6, 4, 8])
     phase = rng.uniform(0, 2 * np.pi, len(frequency))
     waves = np.cos(2 * np.pi * frequency * t[:, None] + phase)
-    white = np.sqrt(0.03 * hf) * rng.standard_normal(len(t))
+    white = np.sqrt(_WHITE * hf) * rng.standard_normal(len(t))
     return cv * (waves @ np.sqrt(2.0 * power) + white)
 
 

@@ -22,6 +22,8 @@ GROUPS = (("N", "L", "R"), ("S",), ("V", "F"), ("/",))
 BEFORE, AFTER = round(0.28 * PLAN_FS), round(0.52 * PLAN_FS)
 LENGTH = BEFORE + AFTER
 _TAPER = 20
+#: Samples before the R peak between which a P wave lies: 0.26 to 0.06 s.
+P_WINDOW = (round(0.26 * PLAN_FS), round(0.06 * PLAN_FS))
 #: Sum of the samples of a bump of one sample's SD and peak 1.
 _BUMP_SUM = 2.5066
 
@@ -46,7 +48,7 @@ class BeatTemplates(nn.Module):
     groups: Tensor
     taper: Tensor
 
-    def __init__(self, channels: int, film: int, rank: int = 32) -> None:
+    def __init__(self, channels: int, film: int, rank: int = 64) -> None:
         super().__init__()
         self.channels = channels
         self.mix = nn.Sequential(nn.Linear(film, rank), nn.GELU(), nn.Linear(rank, rank))
@@ -58,30 +60,56 @@ class BeatTemplates(nn.Module):
         edge = torch.minimum(at, LENGTH - 1 - at).clamp(max=_TAPER) / _TAPER
         self.register_buffer("taper", torch.sin(edge * torch.pi / 2) ** 2, persistent=False)
 
-    def forward(self, fine: Tensor, record: Tensor) -> Tensor:
-        """``[B, N_FINE, T]`` conditions and ``[B, film]`` to ``[B, channels, T]``."""
+    def forward(self, fine: Tensor, record: Tensor, no_p: Tensor | None = None) -> Tensor:
+        """``[B, N_FINE, T]`` conditions and ``[B, film]`` to ``[B, channels, T]``.
+
+        Where `no_p` ``[B, T]`` is 1, beats come without what their template holds of a P wave.
+        """
         rows, samples = len(fine), fine.shape[-1]
         kernel = self.shapes(self.mix(record)).view(rows, self.channels, len(GROUPS), LENGTH) * self.taper
         bumps = self.groups @ fine[:, : len(BEAT_CLASSES)] / _BUMP_SUM
         # A kernel of 200 samples per record is convolved ten times faster as a product of spectra.
         length = -(-(samples + LENGTH) // 256) * 256
         spectrum = torch.fft.rfft(kernel, length) * torch.fft.rfft(bumps, length).unsqueeze(1)
+        if no_p is not None and bool(no_p.any()):
+            without = torch.fft.rfft(bumps * no_p.unsqueeze(1), length).unsqueeze(1)
+            spectrum = spectrum - torch.fft.rfft(_p_part(kernel), length) * without
         return torch.fft.irfft(spectrum.sum(2), length)[..., BEFORE : BEFORE + samples]
 
 
+def _p_part(kernel: Tensor) -> Tensor:
+    """What stands out of the line between the ends of the P window, in templates ``[..., LENGTH]``."""
+    first, last = BEFORE - P_WINDOW[0], BEFORE - P_WINDOW[1]
+    part = kernel[..., first:last]
+    before = part[..., :3].mean(-1, keepdim=True)
+    after = part[..., -3:].mean(-1, keepdim=True)
+    line = before + (after - before) * torch.linspace(0, 1, last - first)
+    return F.pad(part - line, (first, LENGTH - last))
+
+
 class BeatAverage(nn.Module):
-    """Average beat of each kind in a real strip, as features of its record."""
+    """What the average beat of each kind in a real strip says about its record.
+
+    Parameters
+    ----------
+    channels, width : int
+        Leads, and hidden channels.
+    out : int
+        Numbers that come out.
+    """
 
     groups: Tensor
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, out: int) -> None:
         super().__init__()
         self.lead = nn.Linear(len(GROUPS) * (LENGTH // 2), width)
-        self.out = nn.Linear(channels * width + len(GROUPS), width)
+        self.out = nn.Sequential(
+            nn.Linear(channels * width + len(GROUPS), 2 * width), nn.GELU(), nn.Linear(2 * width, out)
+        )
         self.register_buffer("groups", _group_matrix(), persistent=False)
 
     def forward(self, signal: Tensor, fine: Tensor) -> Tensor:
-        """``[B, channels, T]`` and ``[B, N_FINE, T]`` to ``[B, width]``."""
+        """``[B, channels, T]`` and ``[B, N_FINE, T]`` to ``[B, out]``."""
         rows, channels, samples = signal.shape
         bumps = self.groups @ fine[:, : len(BEAT_CLASSES)]
         # Windows that start at every second lag: 125 Hz is enough to tell whose beat it is.

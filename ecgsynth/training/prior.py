@@ -82,14 +82,11 @@ def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
     batches = StripBatches(strips, 64, seed)
     rng = np.random.default_rng(seed)
     parts = []
+    numbers = np.column_stack([strips.gain, strips.wander, strips.offset, strips.level, strips.colour])
     for first in range(0, len(strips), 64):
         batch = batches.batch(np.arange(first, min(first + 64, len(strips))), rng)
         mean, log_variance = encode(net, batch)
-        extras = torch.from_numpy(
-            np.stack(
-                [x[first : first + 64] for x in (strips.gain, strips.wander, strips.offset, strips.level)], 1
-            )
-        )
+        extras = torch.from_numpy(numbers[first : first + 64])
         spread = torch.cat([torch.exp(log_variance / 2), torch.full_like(extras, 0.05)], 1)
         keys = ("main_rhythm", "lead", "source", "numbers")
         parts.append({"mean": torch.cat([mean, extras], 1), "sd": spread, **{k: batch[k] for k in keys}})

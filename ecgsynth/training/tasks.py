@@ -182,7 +182,7 @@ class CGANTask(_Averaged):
     def _fake(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Fake strips, their conditions, and the anchor: first half reconstructed people, second half new."""
         half = len(batch["gain"]) // 2
-        latent, gain, level = self._latents(batch, half)
+        latent, gain, level, colour = self._latents(batch, half)
         own = {**batch, "gain": gain, "level": level}
         noise = torch.randn(*batch["coarse"].shape[::2], self.net.config.width)
         mean, spread = self.net.decoder(
@@ -192,6 +192,8 @@ class CGANTask(_Averaged):
             record_vector(self.net, own, latent),
             own["level"],
             noise,
+            colour,
+            strict=True,
         )
         drawn = mean + self.net.lapped.inverse(torch.exp(spread / 2) * torch.randn_like(spread))
         scale = gain.exp()[:, None, None]
@@ -199,7 +201,7 @@ class CGANTask(_Averaged):
         return drawn * scale, own, error.abs().mean() + 4 * error.diff(dim=-1).abs().mean()
 
     @torch.no_grad()
-    def _latents(self, batch: dict[str, Tensor], half: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _latents(self, batch: dict[str, Tensor], half: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         mean, log_variance = encode(self.net, batch)
         latent = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         prior, size = self.net.prior, self.net.config.latent
@@ -210,7 +212,8 @@ class CGANTask(_Averaged):
         prior.train(was_training)
         latent = torch.cat([latent[:half], drawn[half:, :size]])
         gain = torch.cat([batch["gain"][:half], drawn[half:, size].clamp(-5, 1.5)])
-        return latent, gain, torch.cat([batch["level"][:half], drawn[half:, -1]])
+        level = torch.cat([batch["level"][:half], drawn[half:, -3]])
+        return latent, gain, level, torch.cat([batch["colour"][:half], drawn[half:, -2:]])
 
     def _step(self, optimizer: Any, loss: Tensor, module: torch.nn.Module) -> None:
         optimizer.zero_grad()

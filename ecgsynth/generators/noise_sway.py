@@ -1,0 +1,70 @@
+"""Noise that comes and goes: muscle and contact noise of a real recording swells and fades.
+
+The decoder says how loud noise is on average at a moment of a beat. Around that, the log power of three
+bands sways from hop to hop as a first-order autoregression, with an SD and a memory measured on each source.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+#: First coefficient of the lapped transform (3.125 Hz each) of each band: below 12.5 Hz, to 40.6 Hz, above.
+SWAY_FROM = (0, 4, 13)
+
+
+def draw_sway(
+    hops: int, table: NDArray[np.floating], bins: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Factors ``[hops, bins]`` on the amplitude of noise.
+
+    Parameters
+    ----------
+    hops, bins : int
+        Hops and coefficients per hop of the lapped transform.
+    table : float array [bands, 2]
+        SD of the log power (natural log) and its correlation between neighbouring hops, per band.
+    rng : Generator
+        Gives ``3 * hops`` normal numbers, always as many.
+    """
+    gauss = rng.standard_normal((len(SWAY_FROM), hops))
+    out = np.empty((hops, bins), np.float32)
+    edges = (*SWAY_FROM, bins)
+    for band, (sd, memory) in enumerate(np.asarray(table, np.float64)):
+        drive = gauss[band] * np.sqrt(1 - memory**2)
+        drive[0] = gauss[band, 0]
+        log_power = sd * lfilter([1.0], [1.0, -memory], drive)
+        # Half, because amplitude is the root of power; bounded, because a rare draw should not bury a strip.
+        out[:, edges[band] : edges[band + 1]] = np.exp(np.clip(log_power, -4, 4) / 2)[:, None]
+    return out
+
+
+def measure_sway(
+    log_ratio: NDArray[np.floating], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Covariances of the log power of one strip's noise at lags of zero to two hops, per band.
+
+    Parameters
+    ----------
+    log_ratio : float array [channels, hops, bins]
+        Log of squared coefficients over their expected power.
+    known : bool array [hops]
+        Hops whose noise could be told from the waves.
+
+    Returns
+    -------
+    covariance : float64 array [bands, 3]
+        Sums of products over pairs of known hops, lags 0, 1 and 2, the strip's own level taken off.
+    pairs : float64 array [3]
+        Number of pairs behind each.
+    """
+    edges = (*SWAY_FROM, log_ratio.shape[2])
+    bands = np.stack([log_ratio[:, :, a:b].mean((0, 2)) for a, b in pairwise(edges)])
+    level = bands[:, known].mean(1, keepdims=True) if known.any() else 0.0
+    rest = np.where(known, bands - level, 0.0)
+    lags = range(3)
+    sums = np.array([[float(x[: len(x) - k] @ x[k:]) for k in lags] for x in rest])
+    return sums, np.array([float((known[: len(known) - k] & known[k:]).sum()) for k in lags])
