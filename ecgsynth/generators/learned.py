@@ -27,6 +27,8 @@ from ecgsynth.generators.wander import WANDER_HZ, draw_wander, split_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 8
+#: Rows per draw of latents: the flow is so small that rows cost next to nothing.
+LATENT_ROWS = 32
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
 
@@ -146,13 +148,17 @@ class Learned:
         # Long records keep the processor busy one by one; filling up rows beside them would be waste.
         rows = ROWS if len(plans) and plans[0].n_samples <= PIECE_FRAMES * PATCH else 1
         signals: list[NDArray[np.float32]] = []
-        for first in range(0, len(plans), rows):
-            signals += self._render_rows(plans[first : first + rows], rngs[first : first + rows], rows)
+        for begin in range(0, len(plans), LATENT_ROWS):
+            some, own = plans[begin : begin + LATENT_ROWS], rngs[begin : begin + LATENT_ROWS]
+            latents = self._draw_latents(some, own, LATENT_ROWS)
+            for first in range(0, len(some), rows):
+                part = slice(first, first + rows)
+                signals += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)
         return signals
 
     @torch.inference_mode()
     def _render_rows(
-        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], latents: Tensor, filled: int
     ) -> list[NDArray[np.float32]]:
         n, rows = plans[0].n_samples, len(plans)
         ids = self._ids(plans)
@@ -161,7 +167,7 @@ class Learned:
             for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
         frames = conditions[0].coarse.shape[1]
-        latent = self._draw_latents(plans, rngs, filled)
+        latent = _filled(filled, latents)[0]
         record = self.net.decoder.record(*_filled(filled, *ids[1:]), latent[:, : self.config.latent + 1])
         sway = [self.net.noise_sway[source].numpy() for source in ids[2].tolist()]
         gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
@@ -196,6 +202,7 @@ class Learned:
     def _lead_index(self, leads: tuple[str, ...]) -> int:
         return self.config.leads.index(leads[0]) if len(self.config.outputs) == 1 else 0
 
+    @torch.inference_mode()
     def _draw_latents(
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
     ) -> Tensor:

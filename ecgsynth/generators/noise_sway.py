@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
+
+from ecgsynth.generators.rr_basics import autoregressive
 
 #: First coefficient of the lapped transform (3.125 Hz each) of each band: below 12.5 Hz, to 40.6 Hz, above.
 SWAY_FROM = (0, 4, 13)
@@ -30,13 +31,10 @@ def draw_sway(
     rng : Generator
         Gives ``3 * hops`` normal numbers, always as many.
     """
-    gauss = rng.standard_normal((len(SWAY_FROM), hops))
     out = np.empty((hops, bins), np.float32)
     edges = (*SWAY_FROM, bins)
     for band, (sd, memory) in enumerate(np.asarray(table, np.float64)):
-        drive = gauss[band] * np.sqrt(1 - memory**2)
-        drive[0] = gauss[band, 0]
-        log_power = sd * lfilter([1.0], [1.0, -memory], drive)
+        log_power = sd * autoregressive(hops, float(memory), rng)
         # Half, because amplitude is the root of power; bounded, because a rare draw should not bury a strip.
         out[:, edges[band] : edges[band + 1]] = np.exp(np.clip(log_power, -4, 4) / 2)[:, None]
     return out
