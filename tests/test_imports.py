@@ -25,6 +25,8 @@ LEVELS = {
             ("batches", "checkpoint"),
             ("training", "sampling"),
             ("pipeline",),
+            ("augment",),
+            ("ssl",),
             ("cli",),
         )
     )

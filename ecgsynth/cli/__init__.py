@@ -19,8 +19,11 @@ from ecgsynth.cli.console import Interrupted
 from ecgsynth.errors import EcgSynthError, OutputError
 
 COMMANDS = {
+    "augment": "ecgsynth.cli.augment:augment",
     "generate": "ecgsynth.cli.generate:generate",
     "plot": "ecgsynth.cli.plot:plot",
+    "pretrain": "ecgsynth.cli.pretrain:pretrain",
+    "probe": "ecgsynth.cli.probe:probe",
     "rhythms": "ecgsynth.cli.rhythms:rhythms",
     "train": "ecgsynth.cli.train:train",
     "verify": "ecgsynth.cli.verify:verify",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import ClassVar
 
 from ecgsynth import __version__
 from ecgsynth.errors import OutputError
@@ -79,6 +80,9 @@ class DatasetWriter:
     ...     writer.finish({"Rhythm": "afib", "Records": 2})
     """
 
+    #: What a manifest line must say here, besides the name.
+    manifest_keys: ClassVar[frozenset[str]] = MANIFEST_KEYS
+
     def __init__(
         self,
         target: Path,
@@ -130,7 +134,7 @@ class DatasetWriter:
         RecordError
             If the signal or annotations cannot be stored exactly.
         """
-        missing = MANIFEST_KEYS - manifest.keys()
+        missing = self.manifest_keys - manifest.keys()
         if missing:
             raise OutputError(f"{record.name}: manifest lacks {', '.join(sorted(missing))}.")
         if self.added >= self.n_records:
@@ -155,7 +159,7 @@ class DatasetWriter:
             record.signal,
             record.fs,
             record.leads,
-            header_comments(record),
+            self.comments(record),
             beats=record.beats,
             marks=rhythm_marks(record),
         )
@@ -192,12 +196,7 @@ class DatasetWriter:
             raise OutputError(f"{self.target}: no records to publish; allowed: at least one.")
         staging = self._open_staging()
         try:
-            texts = {
-                "ANNOTATORS": ANNOTATORS,
-                "DATASET_CARD.md": dataset_card(__version__, summary),
-                "LICENSE.txt": LICENCE,
-            }
-            for name, text in texts.items():
+            for name, text in self.texts(summary).items():
                 (staging / name).write_text(text, encoding="utf-8", newline="\n")
                 self._sums.line(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}")
             if len(self._shown) < SHEET_RECORDS:
@@ -210,6 +209,29 @@ class DatasetWriter:
             raise OutputError(_unwritable(self.target, error)) from None
         self._staging = None
         return self.target
+
+    def comments(self, record: Record) -> list[str]:
+        """Header comments of a record."""
+        return header_comments(record)
+
+    def texts(self, summary: Mapping[str, object]) -> dict[str, str]:
+        """Files about the dataset, by name."""
+        return {
+            "ANNOTATORS": ANNOTATORS,
+            "DATASET_CARD.md": dataset_card(__version__, summary),
+            "LICENSE.txt": LICENCE,
+        }
+
+    def attach(self, name: str) -> Path:
+        """Where to write a further file of the dataset, which `seal` then takes into the sums."""
+        path = self._open_staging() / name
+        path.parent.mkdir(exist_ok=True)
+        return path
+
+    def seal(self, name: str) -> None:
+        """Take a file that was written where `attach` said into the sums."""
+        with (self._open_staging() / name).open("rb") as file:
+            self._sums.line(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}")
 
     def _draw_sheet(self) -> None:
         if self._contact_sheet is None:
