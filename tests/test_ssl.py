@@ -179,20 +179,19 @@ def test_strips_of_one_person_are_no_negatives_of_each_other() -> None:
 
 
 def test_mocos_queue_holds_the_last_keys_and_the_slow_encoder_follows() -> None:
-    task = build_task(
-        "moco", build_encoder(config("resnet")), TaskOptions(10, queue=20, momentum=0.9)
-    ).train()
+    how = TaskOptions(10, queue=40, momentum=0.9)
+    task = build_task("moco", build_encoder(config("resnet")), how).train()
     first, second, third = batch(), batch(), batch()
     with torch.no_grad():
         for given in (first, second, third):
             task.loss(given)
-            task.queue_person.add_(0)
-        key = functional.normalize(task.slow(third["second"]), dim=1)
-    assert int(task.filled) == 20
-    assert torch.allclose(task.queue[:8], key, atol=1e-5)
-    assert torch.allclose(
-        task.queue[8:16], functional.normalize(task.slow(second["second"]), dim=1), atol=1e-5
-    )
+        keys = [
+            functional.normalize(task.slow(torch.cat([given["second"], given["signal"]])), dim=1)
+            for given in (third, second, first)
+        ]
+    assert int(task.filled) == 40
+    assert torch.allclose(task.queue, torch.cat(keys)[:40], atol=1e-5)
+    assert task.queue_person.tolist() == [*range(8)] * 5
     before = [p.clone() for p in task.slow.parameters()]
     with torch.no_grad():
         for p in task.encoder.parameters():
@@ -203,13 +202,22 @@ def test_mocos_queue_holds_the_last_keys_and_the_slow_encoder_follows() -> None:
     assert not any(p.requires_grad for p in task.slow.parameters())
 
 
-def test_an_empty_queue_is_no_negative() -> None:
+def test_an_empty_queue_is_no_negative_and_a_full_one_is() -> None:
     task = build_task("moco", build_encoder(config("resnet")), TaskOptions(10, queue=50)).eval()
     given = batch()
-    query = functional.normalize(task.project(task.encoder(given["signal"])), dim=1)
-    key = functional.normalize(task.slow(given["second"]), dim=1)
-    expected = functional.cross_entropy(query @ key.T / 0.1, torch.arange(8))
+    views = torch.cat([given["signal"], given["second"]])
+    query = functional.normalize(task.project(task.encoder(views)), dim=1)
+    key = functional.normalize(task.slow(views), dim=1).roll(8, dims=0)
+    # Of the 16 keys, the row's own view is of the same person as its positive and does not count.
+    own = torch.eye(16, dtype=torch.bool).roll(8, dims=1)
+    logits = (query @ key.T / 0.1).masked_fill(own, float("-inf"))
+    expected = functional.cross_entropy(logits, torch.arange(16))
     assert torch.allclose(task.loss(given), expected, atol=1e-5)
+    task.queue.copy_(functional.normalize(torch.randn(50, 64), dim=1))
+    task.queue_person.fill_(99)
+    task.filled.fill_(50)
+    more = torch.cat([logits, query @ task.queue.T / 0.1], dim=1)
+    assert torch.allclose(task.loss(given), functional.cross_entropy(more, torch.arange(16)), atol=1e-5)
 
 
 def test_masked_autoencoding_counts_hidden_patches_only() -> None:

@@ -46,7 +46,7 @@ class TaskOptions:
     lr: float = 1e-3
     temperature: float = 0.1
     momentum: float = 0.99
-    queue: int = 1024
+    queue: int = 512
     masked: float = 0.6
     seed: int = 0
 
@@ -156,18 +156,19 @@ class MoCo(_Task):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
-        """Find the second view, as the slow encoder sees it, among the queue."""
-        query = functional.normalize(self.project(self.encoder(batch["signal"])), dim=1)
+        """Find each view, as the slow encoder sees it, among the queue; both directions (MoCo v3)."""
+        views = torch.cat([batch["signal"], batch["second"]])
+        query = functional.normalize(self.project(self.encoder(views)), dim=1)
         with torch.no_grad():
-            key = functional.normalize(self.slow(batch["second"]), dim=1)
-        # While the queue fills, the other rows of the batch are negatives as well.
-        others = torch.cat([key, self.queue])
-        person = torch.cat([batch["person"], self.queue_person])
-        same = batch["person"][:, None] == person[None]
+            key = functional.normalize(self.slow(views), dim=1).roll(len(batch["signal"]), dims=0)
+        own = torch.cat([batch["person"]] * 2)
+        # The other rows of the batch are negatives as well, which matters while the queue fills.
+        others, person = torch.cat([key, self.queue]), torch.cat([own, self.queue_person])
+        same = own[:, None] == person[None]
         empty = torch.arange(len(others), device=others.device) >= len(key) + self.filled
         loss = info_nce(query, key, others, same | empty[None], self.options.temperature)
         if self.training:
-            self._push(key, batch["person"])
+            self._push(key, own)
         return loss
 
     @torch.no_grad()
