@@ -24,7 +24,7 @@ LEVELS = {
             ("generators", "fidelity"),
             ("batches", "checkpoint"),
             ("training", "sampling"),
-            ("pipeline",),
+            ("pipeline", "report"),
             ("augment",),
             ("ssl",),
             ("cli",),

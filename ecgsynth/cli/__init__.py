@@ -24,6 +24,7 @@ COMMANDS = {
     "plot": "ecgsynth.cli.plot:plot",
     "pretrain": "ecgsynth.cli.pretrain:pretrain",
     "probe": "ecgsynth.cli.probe:probe",
+    "report": "ecgsynth.cli.report:report",
     "rhythms": "ecgsynth.cli.rhythms:rhythms",
     "train": "ecgsynth.cli.train:train",
     "verify": "ecgsynth.cli.verify:verify",

@@ -1,0 +1,116 @@
+"""The three numbers that decide, as the page and the PDF show them: title, values, bar, what is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecgsynth.report.verdicts import AUC_MEDIUM, COVERAGE_RATIO, GATE_SLACK
+
+Numbers = Mapping[str, float | None]
+_NONE: Numbers = {"value": None, "low": None, "high": None}
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """One of the three numbers of a rhythm.
+
+    Attributes
+    ----------
+    title : str
+    own, real : mapping
+        ``value``, ``low`` and ``high`` of the synthetic and of the real side; None where there is none.
+    real_title : str
+        What the real side is.
+    bar : float or None
+        Where met ends.
+    needs : str
+        The bar in words.
+    outcome : {"met", "missed", "unclear"}
+    percent : bool
+    ends : (float, float)
+        Of the scale.
+    """
+
+    title: str
+    own: Numbers
+    real: Numbers
+    real_title: str
+    bar: float | None
+    needs: str
+    outcome: str
+    percent: bool
+    ends: tuple[float, float]
+
+
+def deciding_numbers(content: Mapping[str, Any], rhythm: str) -> list[Deciding]:
+    """The numbers of a rhythm of a document, the gate first; those that were not measured are left out."""
+    own = content["rhythms"][rhythm]
+    found = []
+    if "gate" in own["decided_by"] and rhythm in content["gate"]["rhythms"]:
+        found.append(_gate(content["gate"]["rhythms"][rhythm], own["decided_by"]["gate"]["outcome"]))
+    for name, make in (("auc", _auc), ("coverage", _coverage)):
+        if name in own["decided_by"] and name in own.get("metrics", {}):
+            found.append(make(own["metrics"][name], own["decided_by"][name]["outcome"]))
+    return found
+
+
+def _gate(entry: Mapping[str, Any], outcome: str) -> Deciding:
+    reference = entry["reference"]
+    bar = None if reference is None else reference["rate"]["value"] - GATE_SLACK
+    rates = [rate for rate in (entry["stretches"]["rate"], reference and reference["rate"]) if rate]
+    lowest = min([0.8, *(rate["low"] for rate in rates)])
+    return Deciding(
+        "Record gate: pass rate",
+        entry["stretches"]["rate"] or _NONE,
+        _NONE if reference is None else reference["rate"],
+        "nobody to compare with" if reference is None else reference["who"],
+        bar,
+        "" if bar is None else f"needs {100 * bar:.1f} % or more (2 points under)",
+        outcome,
+        True,
+        (math.floor(10 * lowest) / 10, 1.0),
+    )
+
+
+def _auc(measured: Mapping[str, Any], outcome: str) -> Deciding:
+    own, real = _both(measured)
+    bar = None if real["value"] is None else max(0.5, real["value"]) + AUC_MEDIUM
+    needs = "" if bar is None else f"needs {bar:.2f} or less (0.5: cannot tell)"
+    return Deciding(
+        "Told apart by a classifier: AUC",
+        own,
+        real,
+        "real against real",
+        bar,
+        needs,
+        outcome,
+        False,
+        (0.3, 1.0),
+    )
+
+
+def _coverage(measured: Mapping[str, Any], outcome: str) -> Deciding:
+    own, real = _both(measured)
+    bar = None if real["value"] is None else COVERAGE_RATIO * real["value"]
+    needs = "" if bar is None else f"needs {bar:.2f} or more ({COVERAGE_RATIO:g} of real)"
+    return Deciding(
+        "As varied as real people: coverage",
+        own,
+        real,
+        "real against real",
+        bar,
+        needs,
+        outcome,
+        False,
+        (0.0, 1.0),
+    )
+
+
+def _both(measured: Mapping[str, Any]) -> tuple[Numbers, Numbers]:
+    if not measured["assessable"]:
+        return _NONE, _NONE
+    names = ("value", "low", "high")
+    return {k: measured[k] for k in names}, {k: measured[f"real_{k}"] for k in names}
