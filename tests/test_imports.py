@@ -23,7 +23,7 @@ LEVELS = {
             ("pack", "export"),
             ("generators", "fidelity"),
             ("batches", "checkpoint"),
-            ("training", "sampling"),
+            ("training", "sampling", "privacy"),
             ("pipeline", "report"),
             ("augment",),
             ("ssl",),

@@ -19,6 +19,7 @@ from ecgsynth.cli.console import Interrupted
 from ecgsynth.errors import EcgSynthError, OutputError
 
 COMMANDS = {
+    "audit": "ecgsynth.cli.audit:audit",
     "augment": "ecgsynth.cli.augment:augment",
     "generate": "ecgsynth.cli.generate:generate",
     "plot": "ecgsynth.cli.plot:plot",

@@ -1,0 +1,120 @@
+"""Near-duplicates: synthetic records that are nearer to someone's recording than strangers ever are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ecgsynth.privacy.calibration import FALSE_CERTAIN, FALSE_HITS, FLOOR, Limits, is_near
+from ecgsynth.privacy.copies import Match, place_of
+from ecgsynth.privacy.gallery import Gallery
+from ecgsynth.privacy.intervals import lower_limit, upper_limit
+
+#: Gate: upper 95 % limit of the share of near-duplicates above what strangers have.
+MOST_EXCESS: Final = 0.005
+#: Fewest holdout people of a rhythm behind a pass.
+FEWEST_PEOPLE: Final = 20
+
+
+def near_duplicates(
+    gallery: Gallery, synthetic: Sequence[Match], limits: dict[str, Limits]
+) -> dict[str, Any]:
+    """All near-duplicates by name, and the verdict of each rhythm.
+
+    A record is one when any of its strips exceeds what `FALSE_HITS` of strangers' records do; it is
+    ``certain`` where chance would give one such in a hundred audits and the NCC is at least `FLOOR`.
+
+    Returns
+    -------
+    dict
+        ``count``, ``certain``, ``records``, ``pairs`` (worst first), ``per_rhythm`` and ``verdict``.
+    """
+    records: dict[str, list[Match]] = defaultdict(list)
+    for match in synthetic:
+        records[match.strip.record].append(match)
+    pairs = []
+    for name, matches in records.items():
+        found = _worst(matches, limits, len(records))
+        if found is not None:
+            pairs.append(_pair(gallery, name, *found))
+    pairs.sort(key=lambda pair: (-pair["score"], pair["synthetic"]))
+    rhythms = {name: matches[0].strip.rhythm for name, matches in records.items()}
+    per_rhythm = {}
+    for rhythm in sorted(set(rhythms.values())):
+        own = [pair for pair in pairs if pair["rhythm"] == rhythm]
+        n = sum(r == rhythm for r in rhythms.values())
+        per_rhythm[rhythm] = _verdict(own, n, limits.get(rhythm))
+    return {
+        "count": len(pairs),
+        "certain": sum(pair["certain"] for pair in pairs),
+        "records": len(records),
+        "pairs": pairs,
+        "per_rhythm": per_rhythm,
+    }
+
+
+def _worst(
+    matches: list[Match], limits: dict[str, Limits], n_records: int
+) -> tuple[Match, float, bool] | None:
+    share = FALSE_HITS / len(matches)
+    scored = [(match, *is_near(match, limits, share)) for match in matches]
+    near = [(match, score) for match, hit, score in scored if hit]
+    if not near:
+        return None
+    match, score = max(near, key=lambda item: item[1])
+    certain = is_near(match, limits, min(share, FALSE_CERTAIN / (n_records * len(matches))))[0]
+    strongest = max(abs(fit.ncc) for fit in (match.full, match.half, match.bent))
+    return match, score, bool(certain and strongest >= FLOOR)
+
+
+def _pair(gallery: Gallery, name: str, match: Match, score: float, certain: bool) -> dict[str, Any]:
+    fit = max((match.full, match.half, match.bent), key=lambda f: abs(f.ncc))
+    number, at = place_of(gallery, fit)
+    trace = gallery.traces[number]
+    return {
+        "synthetic": name,
+        "lead": match.strip.lead,
+        "at_s": round(match.strip.at, 2),
+        "rhythm": match.strip.rhythm,
+        "train": trace.record,
+        "subject": trace.subject,
+        "train_lead": trace.lead,
+        "train_at_s": round(max(0.0, at - len(match.strip.signal) / 128), 2),
+        "ncc": round(fit.ncc, 4),
+        "ncc_half": round(match.half.ncc, 4),
+        "ncc_bent": round(match.bent.ncc, 4),
+        "stretch": round(fit.stretch, 4),
+        "margin": round(match.margin, 3),
+        "score": round(score, 2),
+        "certain": certain,
+    }
+
+
+def _verdict(pairs: list[dict[str, Any]], n: int, limits: Limits | None) -> dict[str, Any]:
+    """Share of near-duplicates of a rhythm less what strangers have, with its limits, and what follows."""
+    hits, certain = len(pairs), sum(pair["certain"] for pair in pairs)
+    low, high = lower_limit(hits, n) - FALSE_HITS, upper_limit(hits, n) - FALSE_HITS
+    people = limits.people if limits is not None else 0
+    if certain or low > 0:
+        verdict = "fail"
+    elif people < FEWEST_PEOPLE or high > MOST_EXCESS:
+        verdict = "not assessable"
+    else:
+        verdict = "pass"
+    return {
+        "records": n,
+        "count": hits,
+        "certain": certain,
+        "excess": round(hits / n - FALSE_HITS, 5),
+        "excess_low": round(low, 5),
+        "excess_high": round(high, 5),
+        "gate": MOST_EXCESS,
+        "holdout_people": people,
+        "records_needed": _records_needed(),
+        "verdict": verdict,
+    }
+
+
+def _records_needed() -> int:
+    return next(n for n in range(100, 10_000, 10) if upper_limit(0, n) - FALSE_HITS <= MOST_EXCESS)

@@ -1,0 +1,307 @@
+"""The audit in words for a data-protection officer: plain sentences first, numbers after.
+
+What is written here never promises that nobody can be recognised: an audit says which attacks were tried, on
+whom, and what they found.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any, Final
+
+from ecgsynth.rhythms import RHYTHMS
+
+VERDICTS: Final = {"pass": "passed", "fail": "FAILED", "not assessable": "not assessable"}
+TITLES: Final = {
+    "near_duplicates": "Near-duplicates",
+    "membership": "Membership inference",
+    "reidentification": "Re-identification",
+    "singling_out": "Singling out",
+    "linkability": "Linkability",
+    "inference": "Inference",
+    "unusual": "The unusual few",
+}
+#: What each section asks, for people.
+QUESTIONS: Final = {
+    "near_duplicates": "Is a synthetic record a copy of someone's recording: shifted, cut, rescaled, turned "
+    "upside "
+    "down, stretched in time or with noise added?",
+    "membership": "Can someone who has a person's recording tell from the dataset whether that person was "
+    "in training?",
+    "reidentification": "Does a verification system take synthetic records for training people more often "
+    "than for "
+    "people whom the generator never saw?",
+    "singling_out": "Does a description made from the dataset fit exactly one training person (WP29: "
+    "singling out)?",
+    "linkability": "Do two partial descriptions of a training person lead to the same synthetic record "
+    "(WP29: "
+    "linkability)?",
+    "inference": "Does the dataset tell an unknown attribute of a training person better than of a stranger "
+    "(WP29: "
+    "inference)?",
+}
+STYLE: Final = """<style>
+.privacy{font:15px/1.5 system-ui,sans-serif;max-width:62rem;color:#1d1d1f}
+.privacy h2{font-size:1.4rem;margin:1.2em 0 .4em}.privacy h3{font-size:1.05rem;margin:1.6em 0 .2em}
+.privacy table{border-collapse:collapse;margin:.6em 0;font-size:.9rem;font-variant-numeric:tabular-nums}
+.privacy th,.privacy td{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
+.privacy td{white-space:nowrap}.privacy td.n{text-align:right}.privacy .scroll{overflow-x:auto}
+.privacy .warn{border-left:4px solid #b58100;background:#fdf6e3;padding:.5em 1em;margin:.6em 0}
+.privacy .verdict{border-left:4px solid #888;padding:.6em 1em;font-size:1.05rem;background:#f5f5f7}
+.privacy .fail{color:#a40000;font-weight:600}.privacy .pass{color:#136613}.privacy .open{color:#7a5a00}
+.privacy .verdict.is-fail{border-color:#a40000}.privacy .verdict.is-pass{border-color:#136613}
+.privacy .verdict.is-open{border-color:#b58100}.privacy .q{color:#444;margin:.1em 0 .4em}
+</style>"""
+
+
+def privacy_page(report: dict[str, Any]) -> str:
+    """A page of its own (HTML) of the findings of :func:`ecgsynth.privacy.audit.run_audit`."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<title>Privacy audit</title></head><body style="margin:1.5rem">\n'
+        f"{officer_section(report)}\n</body></html>\n"
+    )
+
+
+def officer_section(report: dict[str, Any]) -> str:
+    """An HTML fragment for the officer; holds no recording and no plot of one."""
+    parts = [STYLE, '<section class="privacy">', "<h2>Privacy: does this dataset give a patient away?</h2>"]
+    parts += [f'<p class="warn">{escape(text)}</p>' for text in report["warnings"]]
+    parts += [_answer(report), _attacker(), _counts(report), _copies(report["near_duplicates"])]
+    parts += [
+        _per_rhythm(name, report[name]) for name in TITLES if name in QUESTIONS and name != "near_duplicates"
+    ]
+    parts += [
+        _unusual(report["unusual"]),
+        _formal(report["differential_privacy"]),
+        _remains(report),
+        "</section>",
+    ]
+    return "\n".join(parts)
+
+
+def _answer(report: dict[str, Any]) -> str:
+    found = report["near_duplicates"]
+    kind = {"pass": "is-pass", "fail": "is-fail"}.get(report["verdict"], "is-open")
+    text = {
+        "fail": "At least one attack found training people in this dataset. It should not be passed on as "
+        "it is.",
+        "pass": "None of the attacks tried found training people in this dataset, and there were enough "
+        "people to tell.",
+        "not assessable": "None of the attacks tried found training people in this dataset, but for some "
+        "questions "
+        "there are too few people or records to tell. That is not a pass.",
+    }[report["verdict"]]
+    copies = (
+        f"{found['count']} of {found['records']} synthetic records are nearer to a training recording than "
+        "strangers "
+        f"are ({found['certain']} of them certainly copies). Remove the records listed below, whatever the "
+        "verdict."
+        if found["count"]
+        else f"None of the {found['records']} synthetic records is nearer to a training recording than "
+        "strangers are."
+    )
+    failed = "".join(f"<li>{escape(_gate(name))}</li>" for name in report["failed"])
+    listed = f"<p>Failed:</p><ul>{failed}</ul>" if failed else ""
+    return f'<div class="verdict {kind}"><p><b>{escape(text)}</b></p><p>{escape(copies)}</p>{listed}</div>'
+
+
+def _gate(name: str) -> str:
+    section, _, rhythm = name.partition(": ")
+    return f"{TITLES.get(section, section)}: {_title(rhythm)}"
+
+
+def _title(rhythm: str) -> str:
+    return RHYTHMS[rhythm].title if rhythm in RHYTHMS else rhythm
+
+
+def _attacker() -> str:
+    return (
+        "<h3>Against whom</h3><p>Someone who has this dataset, and real recordings of people of whom they "
+        "ask whether "
+        "the generator learned from them; they may know other people's recordings, too. They do not have the "
+        "generator itself: an attacker who also has its weights was not tried. People are counted, not "
+        "records.</p>"
+    )
+
+
+def _counts(report: dict[str, Any]) -> str:
+    sides = report["inputs"]
+    rhythms = sorted(sides["synthetic"]["rhythms"])
+    rows = []
+    for rhythm in rhythms:
+        seen = [sides[name]["rhythms"].get(rhythm, {}) for name in ("synthetic", "train", "holdout")]
+        rows.append(
+            [_title(rhythm), seen[0].get("records", 0), seen[1].get("people", 0), seen[2].get("people", 0)]
+        )
+    total = ["In all", sides["synthetic"]["records"], sides["train"]["people"], sides["holdout"]["people"]]
+    head = ["Rhythm", "Synthetic records", "Training people", "Holdout people"]
+    return "<h3>Who was compared</h3>" + _table(head, [*rows, total])
+
+
+def _copies(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            _title(rhythm),
+            row["records"],
+            row["count"],
+            row["certain"],
+            f"{_percent(row['excess'])} ({_percent(row['excess_low'])} to {_percent(row['excess_high'])})",
+            _percent(row["gate"]),
+            _mark(row["verdict"]),
+        ]
+        for rhythm, row in found["per_rhythm"].items()
+    ]
+    head = [
+        "Rhythm",
+        "Records",
+        "Near-duplicates",
+        "Certain copies",
+        "Excess over strangers (90 %)",
+        "Gate",
+        "Verdict",
+    ]
+    needed = max((row["records_needed"] for row in found["per_rhythm"].values()), default=0)
+    text = (
+        f'<p class="q">{escape(QUESTIONS["near_duplicates"])}</p>{_table(head, rows)}<p>A record counts as a '
+        "near-duplicate where only one in a thousand records of people outside training comes as near. A "
+        "pass needs "
+        f"at least {needed} synthetic records of a rhythm.</p>"
+    )
+    if found["pairs"]:
+        pairs = [
+            [
+                pair["synthetic"],
+                pair["train"],
+                pair["subject"],
+                f"{pair['lead']} / {pair['train_lead']}",
+                f"{pair['ncc']:.3f}",
+                "yes" if pair["certain"] else "",
+            ]
+            for pair in found["pairs"][:50]
+        ]
+        head = ["Synthetic", "Training recording", "Person", "Leads", "Correlation", "Certain"]
+        more = f"<p>{len(found['pairs']) - 50} more in privacy.json.</p>" if len(found["pairs"]) > 50 else ""
+        text += "<p>Remove these records:</p>" + _table(head, pairs) + more
+    return "<h3>Near-duplicates</h3>" + text
+
+
+def _per_rhythm(name: str, found: dict[str, dict[str, Any]]) -> str:
+    head, cells = {
+        "membership": (
+            ["Training / holdout people", "Worst attack", "TPR at 1 % FPR (90 %)", "Gate", "Power"],
+            _member,
+        ),
+        "reidentification": (
+            ["Training / holdout people", "Accepted as training", "Accepted as holdout", "Difference (90 %)"],
+            _verified,
+        ),
+    }.get(name, (["Training / holdout people", "Success", "On strangers", "Risk (95 %)", "Gate"], _risk))
+    rows = [[_title(rhythm), *cells(row), _mark(row["verdict"])] for rhythm, row in found.items()]
+    text = _table(["Rhythm", *head, "Verdict"], rows)
+    if name == "membership":
+        needed = next((row["people_needed"] for row in found.values()), None)
+        text += (
+            "<p>Power: the chance to notice if 5 % of the training people had leaked. 80 % needs "
+            f"{needed} people in training and as many in the holdout.</p>"
+        )
+    return f'<h3>{TITLES[name]}</h3><p class="q">{escape(QUESTIONS[name])}</p>{text}'
+
+
+def _people(row: dict[str, Any]) -> str:
+    return f"{row['train_people']} / {row['holdout_people']}"
+
+
+def _member(row: dict[str, Any]) -> list[Any]:
+    power = _percent(row["power_at_5_percent"], 0)
+    if "worst" not in row:
+        return [_people(row), "", "", _percent(row["gate"]), power]
+    worst = row["attacks"][row["worst"]]
+    rate = f"{_percent(worst['tpr'])} ({_percent(worst['tpr_low'])} to {_percent(worst['tpr_high'])})"
+    return [_people(row), row["worst"], rate, _percent(row["gate"]), power]
+
+
+def _verified(row: dict[str, Any]) -> list[Any]:
+    if "tar_train" not in row:
+        return [_people(row), "", "", ""]
+    low, high = (_percent(row[key], 2) for key in ("difference_low", "difference_high"))
+    difference = f"{_percent(row['difference'], 2)} ({low} to {high})"
+    return [_people(row), _percent(row["tar_train"], 2), _percent(row["tar_holdout"], 2), difference]
+
+
+def _risk(row: dict[str, Any]) -> list[Any]:
+    if "risk" not in row:
+        return [_people(row), "", "", "", ""]
+    risk = f"{row['risk']:.3f} ({row['risk_low']:.3f} to {row['risk_high']:.3f})"
+    return [_people(row), _percent(row["attack"]), _percent(row["control"]), risk, f"{row['gate']:.2f}"]
+
+
+def _unusual(found: dict[str, Any]) -> str:
+    rows = [
+        [TITLES.get(name, name.capitalize()), _mark(row["verdict"])] for name, row in found["gates"].items()
+    ]
+    rare = "".join(
+        f"<li>{escape(_title(rhythm))}: learned from {row['people']} training people; near-duplicates "
+        f"{row['near_duplicates']}.</li>"
+        for rhythm, row in found["rare"].items()
+    )
+    listed = f"<p>Rare classes, whose few people a generator may repeat:</p><ul>{rare}</ul>" if rare else ""
+    return (
+        f"<h3>The unusual few</h3><p>The same attacks on the {found['people']} training people who stand "
+        "out most "
+        "(5 %); near-duplicates of them: "
+        f"{found['near_duplicates']}.</p>{_table(['Attack', 'Verdict'], rows)}{listed}"
+    )
+
+
+def _formal(dp: Any) -> str:
+    if isinstance(dp, dict) and "epsilon" in dp:
+        text = (
+            f"The generator was trained with differential privacy: epsilon {dp['epsilon']:g}, delta "
+            f"{dp.get('delta', 0):g}. That bounds what anyone can learn of one training record; it does not "
+            "replace "
+            "the attacks above."
+        )
+    else:
+        text = "The generator states no differential privacy; nothing bounds what an untried attack may find."
+    return f"<h3>Differential privacy</h3><p>{escape(text)}</p>"
+
+
+def _remains(report: dict[str, Any]) -> str:
+    open_ = "".join(f"<li>{escape(_gate(name))}</li>" for name in report["not_assessable"])
+    listed = f"<p>Not assessable with these people and records:</p><ul>{open_}</ul>" if open_ else ""
+    return (
+        "<h3>What remains</h3><p>Attacks that were not tried, attackers who know more, and combinations "
+        "with other "
+        "datasets. Synthetic records made from people's recordings stay a matter of those people's data: "
+        "weigh the "
+        "dataset as such, say whom it was learned from, and look again when a new attack is published, when "
+        "the "
+        f"dataset grows or its generator is trained again, and after a year at the latest.</p>{listed}"
+    )
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+class _Marked(str):
+    """HTML that is not to be escaped."""
+
+
+def _mark(verdict: str) -> _Marked:
+    kind = {"pass": "pass", "fail": "fail"}.get(verdict, "open")
+    return _Marked(f'<span class="{kind}">{VERDICTS[verdict]}</span>')
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    def cell(value: Any) -> str:
+        if isinstance(value, _Marked):
+            return f"<td>{value}</td>"
+        number = isinstance(value, int | float)
+        return f'<td class="n">{value}</td>' if number else f"<td>{escape(str(value))}</td>"
+
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
