@@ -21,10 +21,12 @@ from ecgsynth import __version__
 from ecgsynth.errors import OutputError
 from ecgsynth.export.card import ANNOTATORS, LICENCE, dataset_card, header_comments, rhythm_marks
 from ecgsynth.records import Record
+from ecgsynth.staging import Kind, check_target, publish, unwritable
 from ecgsynth.wfdb_io import write_record
 
 #: Most records in one folder; larger datasets are split into ``000/``, ``001/``, ...
 RECORDS_PER_FOLDER = 1000
+DATASET = Kind("dataset", "manifest.jsonl")
 #: Records on the contact sheet, and the seconds of each that are kept for it.
 SHEET_RECORDS, SHEET_SECONDS = 32, 10.0
 #: What a manifest line must say, besides the name, which the writer adds.
@@ -99,9 +101,9 @@ class DatasetWriter:
         self._shown: list[Record] = []
         self._staging: Path | None = None
         try:
-            _check_target(self.target, overwrite)
+            check_target(self.target, overwrite, DATASET)
         except OSError as error:
-            raise OutputError(_unwritable(self.target, error)) from None
+            raise OutputError(unwritable(self.target, error)) from None
 
     def __enter__(self) -> DatasetWriter:
         try:
@@ -114,7 +116,7 @@ class DatasetWriter:
             self._sums = _HashedFile(hidden / "SHA256SUMS.txt")
         except OSError as error:
             self._discard()
-            raise OutputError(_unwritable(self.target, error)) from None
+            raise OutputError(unwritable(self.target, error)) from None
         return self
 
     def add(self, record: Record, manifest: Mapping[str, object]) -> None:
@@ -146,7 +148,7 @@ class DatasetWriter:
         try:
             self._write(record, line)
         except OSError as error:
-            raise OutputError(_unwritable(self.target, error)) from None
+            raise OutputError(unwritable(self.target, error)) from None
         self.added += 1
 
     def _write(self, record: Record, line: str) -> None:
@@ -204,9 +206,9 @@ class DatasetWriter:
             self._sums.line(f"{self._records.close()}  RECORDS")
             self._sums.line(f"{self._manifest.close()}  manifest.jsonl")
             self._sums.close()
-            _publish(staging, self.target, self.overwrite)
+            publish(staging, self.target, self.overwrite, DATASET)
         except OSError as error:
-            raise OutputError(_unwritable(self.target, error)) from None
+            raise OutputError(unwritable(self.target, error)) from None
         self._staging = None
         return self.target
 
@@ -260,38 +262,3 @@ class DatasetWriter:
         self._discard()
         if unfinished and kind is None:
             raise OutputError(f"{self.target}: the block ended without finish(); nothing was published.")
-
-
-def _unwritable(target: Path, error: OSError) -> str:
-    return f"{target}: cannot be written ({error.strerror}). Check space and permissions, or choose another."
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not os.path.lexists(target):
-        return
-    if not overwrite:
-        raise OutputError(
-            f"{target}: exists already; allowed: a new folder. Choose another or pass --overwrite."
-        )
-    if target.is_symlink() or not target.is_dir():
-        raise OutputError(f"{target}: is not a folder; allowed: a dataset to replace. Choose another.")
-    if not (target / "manifest.jsonl").is_file() and any(target.iterdir()):
-        raise OutputError(
-            f"{target}: holds no manifest.jsonl, so it is not a dataset that --overwrite may replace. "
-            "Choose another folder."
-        )
-
-
-def _publish(staging: Path, target: Path, overwrite: bool) -> None:
-    """Rename, the old dataset put aside first and back again if the new one cannot take its place."""
-    _check_target(target, overwrite)
-    aside = staging.with_suffix(".old")
-    try:
-        if target.exists():
-            target.rename(aside)
-        staging.rename(target)
-    except BaseException:
-        if aside.exists() and not target.exists():
-            aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

@@ -17,13 +17,14 @@ from ecgsynth.report.findings import MEMORY, Findings, ReportOptions, RhythmFind
 from ecgsynth.report.folders import Folder, open_folder
 from ecgsynth.report.ground import Ground, find_ground
 from ecgsynth.report.sample import Sample
-from ecgsynth.report.staging import check_target, staged
+from ecgsynth.report.staging import REPORT, staged
 from ecgsynth.report.strips import Examined, Examiner
 from ecgsynth.report.strips import Side as SideName
 from ecgsynth.report.survey import Entry, claimed, describe, survey, unit_note
 from ecgsynth.report.tally import Tally
 from ecgsynth.report.workers import in_order
 from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.staging import check_target
 
 #: Fewer records than this are not worth starting processes for.
 FEW_RECORDS = 400
@@ -85,7 +86,7 @@ def write_report(options: ReportOptions, stage: Stage = _silent) -> Outcome:
     """
     from ecgsynth.report.writing import write_files
 
-    check_target(options.out, options.overwrite)
+    check_target(options.out, options.overwrite, REPORT)
     findings = examine(options, stage)
     with stage("Comparing") as show:
         for done, found in enumerate(findings.rhythms.values()):
