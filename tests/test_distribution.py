@@ -10,7 +10,7 @@ import pytest
 
 import ecgsynth
 from ecgsynth.errors import OptionError
-from ecgsynth.fidelity import distribution
+from ecgsynth.fidelity import distribution, set_outcomes
 from ecgsynth.fidelity.distribution import (
     METRICS,
     SetComparison,
@@ -136,6 +136,22 @@ def test_faults_are_seen(numbers: StripNumbers, fault: str, monkeypatch: pytest.
         assert found["spectrum_db"].low > found["spectrum_db"].real_high
     if fault == "afib":
         assert found["rr_ks"].low > 0.1
+
+
+def test_the_judge_of_the_signal_gets_the_signals(real: StripSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network takes minutes; in its place a judge that looks at the size of the signal alone."""
+    seen: list[tuple[int, ...]] = []
+
+    def by_size(train: np.ndarray, labels: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
+        seen.append(test.shape)
+        return np.std(test, axis=1)
+
+    monkeypatch.setitem(set_outcomes.JUDGES, "cnn", by_size)
+    run_classifiers(monkeypatch, 1)
+    louder = replace(real, signals=3 * real.signals, people=tuple(f"s{i}" for i in range(48)))
+    found = compare_sets(real, louder, resamples=20, cnn=True).metrics["auc_cnn"]
+    assert found.value > 0.85 > found.real_value
+    assert {shape[1] for shape in seen} == {1250}
 
 
 def test_too_few_people_are_never_assessed(real: StripSet, numbers: StripNumbers) -> None:
