@@ -47,3 +47,9 @@ class GateError(EcgSynthError):
     """Generated records kept failing the gate after every allowed redraw; exit code 7."""
 
     exit_code = 7
+
+
+class ResourceError(EcgSynthError):
+    """The machine ran out of something while it worked, such as memory; exit code 9."""
+
+    exit_code = 9

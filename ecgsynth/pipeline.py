@@ -7,21 +7,23 @@ same bytes; memory holds a few blocks, however many records are asked for.
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ecgsynth import __version__
 from ecgsynth.errors import GateError
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.processes import named_faults, start_worker
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -52,6 +54,8 @@ class GenerateOptions(Wish):
         Own checkpoint instead of the shipped one.
     max_redraws : int
         How often one record may be drawn again when it fails the gate.
+    resume : bool
+        Go on from what an interrupted run with the same options left, if there is any.
     """
 
     out: Path
@@ -61,11 +65,18 @@ class GenerateOptions(Wish):
     workers: int = 0
     weights: Path | None = None
     max_redraws: int = 20
+    resume: bool = False
 
     def wish(self) -> Wish:
         """What is asked of every record."""
         shared = {name: getattr(self, name) for name in Wish.__dataclass_fields__}
         return Wish(**shared)
+
+    def request(self, digest: str) -> dict[str, Any]:
+        """All that the bytes of the dataset depend on; `digest` is that of the weights."""
+        asked = {key: value for key, value in vars(self.wish()).items() if key not in ("rhythm", "seconds")}
+        asked |= {key: getattr(self, key) for key in ("generator", "records", "max_redraws")}
+        return {**asked, "script": self.wish().script(), "weights": digest, "version": __version__}
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,8 @@ class Summary:
         How many of them failed each check; one draw can fail several.
     contact_sheet : Path
     seconds_elapsed : float
+    taken_over : int
+        Records that an interrupted run had written.
     """
 
     out: Path
@@ -90,15 +103,11 @@ class Summary:
     rejected: dict[str, int]
     contact_sheet: Path
     seconds_elapsed: float
+    taken_over: int = 0
 
 
-@dataclass
-class _Block:
-    """Records of one block with their manifest lines, and what the gate turned down on the way."""
-
-    made: list[tuple[Record, dict[str, Any]]] = field(default_factory=list)
-    rejected: Counter[str] = field(default_factory=Counter)
-    redrawn: int = 0
+#: Records of one block with their manifest lines.
+_Block = list[tuple[Record, dict[str, Any]]]
 
 
 def generate_dataset(options: GenerateOptions, progress: Progress | None = None) -> Summary:
@@ -120,40 +129,70 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     # Forked workers need not import and load anything again; that is safe only while there are no
     # threads, and none of torch's, which it starts at its first operation.
     start = "fork" if _can_fork() else "spawn"
-    rejected: Counter[str] = Counter()
-    redrawn = 0
-    with DatasetWriter(
-        options.out, n_records=options.records, overwrite=options.overwrite, contact_sheet=contact_sheet
-    ) as writer:
-        sampler = Sampler(options.generator, options.weights)
-        sampler.check(options.wish())
-        digest = sampler.load(options.wish().twelve)[2]
-        for block in _blocks(options, sampler, start):
-            rejected += block.rejected
-            redrawn += block.redrawn
-            for record, line in block.made:
-                writer.add(record, line)
-                if progress is not None:
-                    progress(writer.added, options.records)
-        out = writer.finish(_card_rows(options, digest, redrawn, rejected))
+    tally = _Tally()
+    writer = DatasetWriter(
+        options.out,
+        n_records=options.records,
+        overwrite=options.overwrite,
+        contact_sheet=contact_sheet,
+        resume=options.resume,
+    )
+    sampler = Sampler(options.generator, options.weights)
+    sampler.check(options.wish())
+    digest = sampler.load(options.wish().twelve)[2]
+    writer.request = options.request(digest)
+    with writer:
+        for text in writer.taken_over:
+            tally.add(json.loads(text))
+        for record, line in _made(options, sampler, start, writer.added):
+            tally.add(line)
+            writer.add(record, line)
+            if progress is not None:
+                progress(writer.added, options.records)
+        taken_over = len(writer.taken_over)
+        out = writer.finish(_card_rows(options, digest, tally.redrawn, tally.rejected))
     elapsed = time.monotonic() - began
-    return Summary(out, options.records, redrawn, dict(rejected), out / "contact_sheet.png", elapsed)
+    sheet = out / "contact_sheet.png"
+    return Summary(out, options.records, tally.redrawn, dict(tally.rejected), sheet, elapsed, taken_over)
 
 
-def _blocks(options: GenerateOptions, sampler: Sampler, start: str) -> Iterator[_Block]:
-    """All blocks in order, from this process or from workers."""
+@dataclass
+class _Tally:
+    """What the gate turned down, from the lines of the manifest: so a resumed run counts it all too."""
+
+    rejected: Counter[str] = field(default_factory=Counter)
+    redrawn: int = 0
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        self.redrawn += line["attempt"]
+        self.rejected.update(line["turned_down"])
+
+
+def _made(
+    options: GenerateOptions, sampler: Sampler, start: str, first: int
+) -> Iterator[tuple[Record, dict[str, Any]]]:
+    """Records from number `first` on."""
+    with named_faults("generating", "Go on with --resume and fewer --workers."):
+        for block in _blocks(options, sampler, start, first):
+            yield from (made for made in block if made[1]["index"] >= first)
+
+
+def _blocks(options: GenerateOptions, sampler: Sampler, start: str, first: int = 0) -> Iterator[_Block]:
+    """All blocks in order, from the one that holds record `first`, from this process or from workers."""
     seconds = sum(length for _, length in options.wish().script())
     size = max(1, min(CHUNK, int(_BLOCK_SECONDS / seconds)))
-    parts = [range(i, min(i + size, options.records)) for i in range(0, options.records, size)]
+    # The same blocks wherever a run begins: what is rendered together may matter to the last bit.
+    begin = first // size * size
+    parts = [range(i, min(i + size, options.records)) for i in range(begin, options.records, size)]
     workers = options.workers or os.cpu_count() or 1
-    first = _Worker(options, sampler)
+    own = _Worker(options, sampler)
     small = options.records * seconds < _FEW_RECORDS * 10
     if workers == 1 or len(parts) == 1 or (options.workers == 0 and small):
-        yield from map(first.make, parts)
+        yield from map(own.make, parts)
         return
     global _worker
-    _worker = first
-    initializer = (_ignore_ctrl_c, ()) if start == "fork" else (_start_worker, (options,))
+    _worker = own
+    initializer = (start_worker, ()) if start == "fork" else (_start_worker, (options,))
     pool = ProcessPoolExecutor(min(workers, len(parts)), get_context(start), *initializer)
     try:
         waiting: deque[Future[_Block]] = deque()
@@ -186,27 +225,26 @@ class _Worker:
         """Draw the records of `part`, and draw again those that fail."""
         from ecgsynth.fidelity.gate import check_record
 
-        block = _Block()
         pending = dict.fromkeys(part, 0)
+        turned_down: dict[int, list[str]] = {i: [] for i in part}
         done: dict[int, tuple[Record, dict[str, Any]]] = {}
         while pending:
             indices, attempts = list(pending), list(pending.values())
             for i, record in zip(indices, self.sampler.draw(self.wish, indices, attempts), strict=True):
                 verdict = check_record(record, self.calibration)
                 if verdict.passed:
-                    done[i] = (self._labelled(record), self._line(record, verdict.numbers))
+                    line = {**self._line(record, verdict.numbers), "turned_down": sorted(turned_down[i])}
+                    done[i] = (self._labelled(record), line)
                     del pending[i]
                     continue
-                block.redrawn += 1
-                block.rejected.update({reason.split(":")[0] for reason in verdict.reasons})
+                turned_down[i] += {reason.split(":")[0] for reason in verdict.reasons}
                 if pending[i] >= self.options.max_redraws:
                     raise GateError(
                         f"{record.name}: failed the gate {pending[i] + 1} times, last for "
                         f"{'; '.join(verdict.reasons)}. Try another --seed, --generator or other conditions."
                     )
                 pending[i] += 1
-        block.made = [done[i] for i in part]
-        return block
+        return [done[i] for i in part]
 
     def _labelled(self, record: Record) -> Record:
         top = min(record.fs, PLAN_FS) / 2
@@ -235,14 +273,9 @@ def _can_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
 
 
-def _ignore_ctrl_c() -> None:
-    # Ctrl-C reaches every process of the terminal; the one that writes decides and stops the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _start_worker(options: GenerateOptions) -> None:
     global _worker
-    _ignore_ctrl_c()
+    start_worker()
     _worker = _Worker(options, Sampler(options.generator, options.weights))
 
 

@@ -126,7 +126,7 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
     line = (
         "generate --rhythm nsr:5,AF:5 --generator cgan -n 7 --seconds 12 --fs 500 --lead 12 --source ptbxl"
         " --heart-rate 80 --ectopy 0.1 --age 70 --sex F --seed 3 --out here --overwrite --workers 2"
-        " --weights w.safetensors --allow-few-people --max-redraws 4"
+        " --weights w.safetensors --allow-few-people --max-redraws 4 --resume"
     )
     run(*line.split())
     expected = {
@@ -147,6 +147,7 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
         "weights": Path("w.safetensors"),
         "allow_few_people": True,
         "max_redraws": 4,
+        "resume": True,
     }
     assert {key: getattr(seen[0], key) for key in expected} == expected
     assert seen[0].leads[:3] == ("I", "II", "III") and len(seen[0].leads) == 12

@@ -17,7 +17,7 @@ LEVELS = {
     for level, rooms in enumerate(
         (
             ("errors", "weights"),
-            ("rhythms", "records", "alignment", "staging"),
+            ("rhythms", "records", "alignment", "staging", "processes"),
             ("wfdb_io", "rpeaks", "split", "paper", "wish"),
             ("datasets", "windows", "plot", "pack_columns", "population"),
             ("pack", "export"),

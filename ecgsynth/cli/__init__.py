@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ecgsynth import __version__
-from ecgsynth.cli.console import Interrupted
+from ecgsynth.cli.console import Interrupted, exit_code_of, terminable
 from ecgsynth.errors import EcgSynthError, OutputError
 
 COMMANDS = {
@@ -48,7 +48,8 @@ class LazyGroup(click.Group):
         """Run, and exit with 0, the error's exit code, or 130 after Ctrl-C."""
         kwargs.update(standalone_mode=False, prog_name="ecgsynth")
         try:
-            code = super().main(*args, **kwargs)
+            with terminable():
+                code = super().main(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             sys.exit(error.exit_code)
@@ -59,9 +60,9 @@ class LazyGroup(click.Group):
             sys.exit(_fail(_usage(error), error.exit_code))
         except EcgSynthError as error:
             sys.exit(_fail(str(error), error.exit_code))
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
             click.echo("Interrupted.", err=True)
-            sys.exit(130)
+            sys.exit(exit_code_of(error.__cause__ or error))  # click wraps it into Abort
         except OSError as error:
             sys.exit(_fail_io(error))
         sys.exit(code if isinstance(code, int) else 0)

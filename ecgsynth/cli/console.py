@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import click
 
@@ -32,23 +34,64 @@ class Progress(Protocol):
         """Say how far the work is."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which schedulers end a job: treated as Ctrl-C, with the exit code that it is known by."""
+
+
 class Interrupted(click.ClickException):
     """Ctrl-C, where it is known what became of the output."""
 
-    exit_code = 130
+    exit_code = 128 + signal.SIGINT
+
+
+class InterruptedBySystem(Interrupted):
+    """The same for SIGTERM."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+def exit_code_of(cause: BaseException) -> int:
+    """128 and the number of the signal, as shells have it."""
+    return InterruptedBySystem.exit_code if isinstance(cause, Terminated) else Interrupted.exit_code
 
 
 @contextmanager
-def guarded(out: Path, advice: str = "") -> Iterator[None]:
-    """Turn Ctrl-C into a line that says that nothing was written to ``out``, and exit code 130."""
-    interrupted = Interrupted(f"Interrupted; nothing was written to {out}.{advice}")
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` at SIGTERM, so that what is half-written is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
-    except KeyboardInterrupt:
-        raise interrupted from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise Terminated
+
+
+@contextmanager
+def guarded(out: Path, advice: str | Callable[[], str] = "") -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a line that says that nothing was written to ``out``; see `exit_code_of`.
+
+    ``advice`` says what to do next, or is asked that then; it begins with a blank.
+    """
+
+    def interrupted(cause: BaseException) -> Interrupted:
+        said = advice if isinstance(advice, str) else advice()
+        kind = InterruptedBySystem if isinstance(cause, Terminated) else Interrupted
+        return kind(f"Interrupted; nothing was written to {out}.{said}")
+
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise interrupted(error) from None
     except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
-            raise interrupted from None
+        cause = end.__context__
+        if isinstance(cause, KeyboardInterrupt):  # what Lightning makes of Ctrl-C
+            raise interrupted(cause) from None
         raise
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: ecgsynth-<rhythm>]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
+@click.option("--resume", is_flag=True, help="Go on with the records that an interrupted run left.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="A checkpoint of your own.")
 @click.option(
@@ -47,7 +48,8 @@ def generate(lead: str | None, out: Path | None, **options: Any) -> None:
     """Write a synthetic WFDB dataset with beat and rhythm annotations.
 
     Every record passes a gate (integrity, lead algebra, the rhythm it claims) or is drawn again. The same
-    seed and options give the same bytes, and -n 5 gives the first five records of -n 50.
+    seed and options give the same bytes, and -n 5 gives the first five records of -n 50. What an interrupted
+    run had written stays in a hidden folder beside OUT; --resume goes on with it, to the same bytes.
 
     \b
     Examples:
@@ -56,11 +58,17 @@ def generate(lead: str | None, out: Path | None, **options: Any) -> None:
       ecgsynth generate --rhythm bigeminy --lead 12 --fs 500 --age 70 --sex F
     """
     out = out or _default_out(options["rhythm"])
-    with guarded(out), progress("Generating") as show:
+    with guarded(out, lambda: _left(out)), progress("Generating") as show:
         from ecgsynth.pipeline import GenerateOptions, generate_dataset
 
         summary = generate_dataset(GenerateOptions(leads=_leads(lead), out=out, **options), progress=show)
     click.echo(_report(summary, out))
+
+
+def _left(out: Path) -> str:
+    from ecgsynth.staging import partial_of
+
+    return " Go on with --resume." if partial_of(out).is_dir() else ""
 
 
 def _default_out(script: str) -> Path:
@@ -80,17 +88,23 @@ def _leads(lead: str | None) -> tuple[str, ...] | None:
 
 
 def _report(summary: Summary, out: Path) -> str:
-    rate = summary.records / max(summary.seconds_elapsed, 1e-9)
+    rate = (summary.records - summary.taken_over) / max(summary.seconds_elapsed, 1e-9)
     return "\n".join(
         (
             f"Wrote {summary.records} records to {out} in {summary.seconds_elapsed:.1f} s"
             f" ({rate:.0f} records/s).",
+            *_taken_over(summary),
             _redrawn(summary),
             f"Contact sheet: {out / summary.contact_sheet.name}",
             f"Look closer:   ecgsynth plot {out}",
             f"Check it:      ecgsynth verify {out}",
         )
     )
+
+
+def _taken_over(summary: Summary) -> list[str]:
+    count = summary.taken_over
+    return [f"{count} of them were there from the run that was interrupted."] if count else []
 
 
 def _redrawn(summary: Summary) -> str:

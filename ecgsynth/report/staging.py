@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecgsynth.errors import OutputError
-from ecgsynth.staging import Kind, check_target, publish, unwritable
+from ecgsynth.staging import Kind, Stage, check_target, writing
 
 REPORT = Kind("report", "fidelity.json")
 
@@ -22,20 +18,14 @@ def staged(target: Path, overwrite: bool) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the target exists (and may not be replaced), or cannot be written.
+        If the target exists (and may not be replaced), is being written, or cannot be.
     """
-    target = Path(os.path.abspath(target))
     check_target(target, overwrite, REPORT)
-    hidden = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
+    stage = Stage(target, REPORT, overwrite)
+    stage.open()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        hidden.mkdir()
-    except OSError as error:
-        raise OutputError(unwritable(target, error)) from None
-    try:
-        yield hidden
-        publish(hidden, target, overwrite, REPORT)
-    except OSError as error:
-        raise OutputError(unwritable(target, error)) from error
+        with writing(target):
+            yield stage.folder
+            stage.publish()
     finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+        stage.discard()

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
+
+from ecgsynth.processes import named_faults, start_worker
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 #: Items that travel to a process together.
 BATCH = 32
+_FAULTS = partial(named_faults, "judging", "Try again with fewer --workers.")
 
 
 def in_order(
@@ -48,15 +51,25 @@ def in_order(
     try:
         waiting: deque[Future[list[Any]]] = deque()
         while batch := list(islice(stream, BATCH)):
-            waiting.append(pool.submit(_run, batch))
+            waiting.append(_submit(pool, batch))
             if len(waiting) > 2 * wanted:
-                yield from waiting.popleft().result()
+                yield from _result(waiting.popleft())
         while waiting:
-            yield from waiting.popleft().result()
+            yield from _result(waiting.popleft())
         done = True
     finally:
         # Waited for where nothing is pending: the pool's thread must be gone before the next one may fork.
         pool.shutdown(wait=done, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, batch: list[Any]) -> Future[list[Any]]:
+    with _FAULTS():
+        return pool.submit(_run, batch)
+
+
+def _result(made: Future[list[Any]]) -> list[Any]:
+    with _FAULTS():
+        return made.result()
 
 
 _act: Callable[[Any], Any]
@@ -64,8 +77,7 @@ _act: Callable[[Any], Any]
 
 def _start(act: Callable[[Any], Any]) -> None:
     global _act
-    # Ctrl-C reaches every process of the terminal; the one that writes decides and stops the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_worker()
     _act = act
 
 
