@@ -23,7 +23,7 @@ from typing import Any
 from ecgsynth import __version__
 from ecgsynth.errors import GateError
 from ecgsynth.generators.plan import PLAN_FS
-from ecgsynth.processes import named_faults, start_worker
+from ecgsynth.processes import named_faults, start_worker, stop
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -193,6 +193,7 @@ def _blocks(options: GenerateOptions, sampler: Sampler, start: str, first: int =
     global _worker
     _worker = own
     initializer = (start_worker, ()) if start == "fork" else (_start_worker, (options,))
+    done = False
     pool = ProcessPoolExecutor(min(workers, len(parts)), get_context(start), *initializer)
     try:
         waiting: deque[Future[_Block]] = deque()
@@ -202,8 +203,9 @@ def _blocks(options: GenerateOptions, sampler: Sampler, start: str, first: int =
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+        done = True
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        stop(pool, done)
 
 
 class _Worker:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -30,6 +31,14 @@ def start_worker() -> None:
 def _end_with(sentinel: int) -> None:
     wait([sentinel])
     os._exit(1)
+
+
+def stop(pool: ProcessPoolExecutor, done: bool) -> None:
+    """End a pool: wait for its processes if the work is `done`, else end them in the middle of theirs."""
+    workers = [] if done else list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=done, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
 
 
 @contextmanager

@@ -30,8 +30,9 @@ def lead_name(name: str) -> str:
 
 
 def lead_names(names: Iterable[str]) -> tuple[str, ...]:
-    """`lead_name` of each."""
-    return tuple(lead_name(name) for name in names)
+    """`lead_name` of each; one that repeats (``ECG``, ``ECG``) is numbered from its second place on."""
+    told = [lead_name(name) for name in names]
+    return tuple(f"{n}#{told[:i].count(n) + 1}" if n in told[:i] else n for i, n in enumerate(told))
 
 
 def beats_from(

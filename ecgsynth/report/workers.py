@@ -13,7 +13,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from ecgsynth.processes import named_faults, start_worker
+from ecgsynth.processes import named_faults, start_worker, stop
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -59,7 +59,7 @@ def in_order(
         done = True
     finally:
         # Waited for where nothing is pending: the pool's thread must be gone before the next one may fork.
-        pool.shutdown(wait=done, cancel_futures=True)
+        stop(pool, done)
 
 
 def _submit(pool: ProcessPoolExecutor, batch: list[Any]) -> Future[list[Any]]:

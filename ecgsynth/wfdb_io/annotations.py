@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import RecordError
-from ecgsynth.wfdb_io.header import header_path, inside, read_header, readable, refuse
+from ecgsynth.wfdb_io.header import header_path, inside, readable, refuse
+from ecgsynth.wfdb_io.segments import read_header
 
 _SYMBOLS = (
     *(" ", "N", "L", "R", "a", "V", "F", "J", "A", "S", "E", "j", "/", "Q", "~", "15", "|", "17"),
@@ -24,8 +25,8 @@ _SKIP, _NUM, _SUB, _CHN, _AUX = 59, 60, 61, 62, 63
 
 #: Symbols that mark a beat rather than a rhythm, wave or comment.
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?")
-#: Most bytes of one annotation file that are read.
-MAX_BYTES = 1 << 28
+#: Most bytes of one annotation file that are read: over 250,000 annotations, half a second of decoding.
+MAX_BYTES = 1 << 20
 #: Longest note in bytes; its length is stored in one.
 MAX_NOTE = 255
 
@@ -102,6 +103,8 @@ def _items(file: Path, raw: bytes) -> Iterator[tuple[int, int, str]]:
         code, value = word >> 10, word & 0x3FF
         at += 2
         if code == _AUX:
+            if value > MAX_NOTE:  # readers differ: some take the low byte of the length only
+                refuse(file, f"length of the note at byte {at}", value, f"up to {MAX_NOTE}")
             note = raw[at : at + value]
             if len(note) < value or pending is None:
                 raise RecordError(f"{file}: damaged note at byte {at}. Fetch the file again.")

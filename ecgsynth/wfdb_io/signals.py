@@ -1,65 +1,35 @@
-"""Samples of a WFDB record, with what the header says of them checked: ``signal(5)`` of the WFDB guide."""
+"""Samples of a WFDB record in one piece, held against its header: ``signal(5)`` of the WFDB guide."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import RecordError
-from ecgsynth.wfdb_io.header import UNITS_IN_MV, Header, SignalLine, read_header, readable, refuse
+from ecgsynth.wfdb_io.header import Header, SignalLine, readable, refuse
 
-#: Most bytes of samples in memory for one record (24 h of 12 leads at 500 Hz is 1 GB in format 16).
-MAX_SIGNAL_BYTES = 2 << 30
-
-
-@dataclass(frozen=True)
-class RawRecord:
-    """A record as stored.
-
-    Attributes
-    ----------
-    name : str
-        File name without suffix.
-    signal : float32 array [leads, samples]
-        In mV; NaN where the file holds its format's invalid-sample value.
-    digital : int32 array [leads, samples]
-        ADC units as stored.
-    fs : float
-        Sampling rate in Hz.
-    leads : tuple of str
-        Signal descriptions.
-    gains : tuple of float
-        ADC units per mV used for `signal`.
-    units : tuple of str
-        Units as the header states them.
-    comments : tuple of str
-    verified : bool
-        True where every signal was held against a checksum that the header gives.
-    """
-
-    name: str
-    signal: NDArray[np.float32]
-    digital: NDArray[np.int32]
-    fs: float
-    leads: tuple[str, ...]
-    gains: tuple[float, ...]
-    units: tuple[str, ...]
-    comments: tuple[str, ...]
-    verified: bool
+#: Most samples of one record over all leads: as ADC units and in mV with what decoding takes they stay below
+#: 2 GB. 24 h of three leads at 360 Hz are 93 million.
+MAX_SAMPLES = 100_000_000
+#: The same for formats read through the wfdb library, which holds several copies.
+MAX_LIBRARY_SAMPLES = 12_000_000
+#: Most samples per byte of a FLAC file: of ECG it makes about one, of a constant thousands.
+MAX_EXPANSION = 64
 
 
 def _f212(raw: NDArray[np.uint8], n: int) -> NDArray[np.int32]:
-    padded = np.zeros(3 * ((n + 1) // 2), dtype=np.int32)
+    padded = np.zeros(3 * ((n + 1) // 2), dtype=np.uint8)
     padded[: raw.size] = raw
     low, middle, high = padded[0::3], padded[1::3], padded[2::3]
-    pairs = np.stack([low | (middle & 0x0F) << 8, high | (middle & 0xF0) << 4], axis=1)
-    values = pairs.reshape(-1)[:n]
-    return values - ((values > 2047) * 4096).astype(np.int32)
+    values = np.empty(2 * low.size, dtype=np.int32)
+    # The sign bit is the 12th: shifted to the top and back, it fills what is above.
+    values[0::2] = (low | (middle & 0x0F).astype(np.int32) << 8) << 20 >> 20
+    values[1::2] = (high | (middle & 0xF0).astype(np.int32) << 4) << 20 >> 20
+    return values[:n]
 
 
 def _f24(raw: NDArray[np.uint8], n: int) -> NDArray[np.int32]:
@@ -95,83 +65,17 @@ FORMATS: dict[str, _Format] = {
 }
 
 
-def read_record(
-    path: Path,
-    *,
-    root: Path | None = None,
-    verify_checksum: bool = True,
-    common_gain: float | None = None,
-) -> RawRecord:
-    """Read one WFDB record in mV, checking everything its header claims.
-
-    Parameters
-    ----------
-    path : Path
-        The record, with or without ``.hea``.
-    root : Path, optional
-        Folder that every file of the record must lie in, links resolved; default: the record's own.
-    verify_checksum : bool
-        Compare the 16-bit sums and initial values with the header's. All-zero checksums beside a
-        ``.mat`` file mean that none are given (CinC 2017); `RawRecord.verified` is then False.
-    common_gain : float, optional
-        ADC units per mV for all leads instead of the header's gains, and zero for the baselines: for
-        LUDB, whose leads each have a gain of their own that is not in mV.
-
-    Raises
-    ------
-    RecordError
-        If anything is missing, damaged, not in volts, or contradicts itself.
-
-    Examples
-    --------
-    >>> read_record(Path("mitdb/100")).signal.shape  # doctest: +SKIP
-    (2, 650000)
-    """
-    header = read_header(path, root=root)
-    gains = tuple(_gain_per_mv(header, i) for i in range(len(header.signals)))
-    if common_gain is not None:
-        gains = (common_gain,) * len(gains)
-    digital = read_digital(header)
-    verified = check_samples(header, digital) if verify_checksum else False
-    signal = np.empty(digital.shape, dtype=np.float32)
-    for row, line, gain, values in zip(signal, header.signals, gains, digital, strict=True):
-        row[:] = (values - (line.baseline if common_gain is None else 0)) / gain
-        invalid = FORMATS[line.fmt].invalid
-        if invalid is not None:
-            row[values == invalid] = np.nan
-    return RawRecord(
-        name=header.path.stem,
-        signal=signal,
-        digital=digital,
-        fs=header.fs,
-        leads=tuple(line.lead for line in header.signals),
-        gains=gains,
-        units=tuple(line.units for line in header.signals),
-        comments=header.comments,
-        verified=verified,
-    )
-
-
-def _gain_per_mv(header: Header, index: int) -> float:
-    line = header.signals[index]
-    unit = UNITS_IN_MV.get(line.units)
-    if unit is None:
-        refuse(header.path, f"signal {index} unit", line.units, "mV, uV", "Convert the record to mV.")
-    if line.gain <= 0:
-        refuse(
-            header.path, f"signal {index} gain", line.gain, "a finite number over 0", "Calibrate it first."
-        )
-    return line.gain / unit
-
-
 def read_digital(header: Header) -> NDArray[np.int32]:
     """The samples [leads, samples] in ADC units as stored, sizes checked before memory is taken.
 
     Raises
     ------
     RecordError
-        If a format is unknown or a signal file is not as long as the header declares.
+        If a format is unknown, a signal file is not as long as the header declares, or the record is in
+        segments (`read_record` joins them).
     """
+    if header.segments:
+        refuse(header.path, "number of segments", len(header.segments), "one", "Read it with read_record.")
     groups = [list(group) for _, group in itertools.groupby(header.signals, key=lambda line: line.file)]
     if len({group[0].file for group in groups}) < len(groups):
         refuse(header.path, "signal files", "interleaved lines", "the lines of one file next to each other")
@@ -179,13 +83,18 @@ def read_digital(header: Header) -> NDArray[np.int32]:
     if len(lengths) > 1:
         refuse(header.path, "number of samples", sorted(lengths), "the same for every signal file")
     n = lengths.pop()
-    if 4 * n * len(header.signals) > MAX_SIGNAL_BYTES:
-        refuse(
-            header.path, "number of samples", n, f"at most {MAX_SIGNAL_BYTES} bytes in memory", "Cut it up."
-        )
-    if any(FORMATS[line.fmt].decode is None for line in header.signals):
+    library = any(FORMATS[line.fmt].decode is None for line in header.signals)
+    check_memory(header, n, MAX_LIBRARY_SAMPLES if library else MAX_SAMPLES)
+    if library:
         return _through_library(header, n)
     return np.concatenate([_decode(group, n) for group in groups])
+
+
+def check_memory(header: Header, n: int, most: int = MAX_SAMPLES) -> None:
+    """Refuse a record of `n` samples per signal that would not fit, before memory is taken for it."""
+    if n * len(header.signals) > most:
+        allowed = f"at most {most // len(header.signals)} of {len(header.signals)} signals"
+        refuse(header.path, "number of samples", n, allowed, "Cut it up with the WFDB tool snip.")
 
 
 def _checked_length(header: Header, group: list[SignalLine]) -> int:
@@ -196,7 +105,7 @@ def _checked_length(header: Header, group: list[SignalLine]) -> int:
     if first.fmt not in FORMATS:
         refuse(header.path, f"format of {first.file.name}", first.fmt, ", ".join(FORMATS))
     if first.fmt.startswith("5"):
-        return _flac_length(header, first)
+        return _flac_length(header, first, width)
     size = first.file.stat().st_size - first.offset
     need = FORMATS[first.fmt].size
     n = header.n_samples
@@ -216,13 +125,16 @@ def _checked_length(header: Header, group: list[SignalLine]) -> int:
     return n
 
 
-def _flac_length(header: Header, line: SignalLine) -> int:
+def _flac_length(header: Header, line: SignalLine, width: int) -> int:
     with readable(line.file), line.file.open("rb") as file:
         start = file.read(26)
     if start[:4] != b"fLaC" or len(start) < 26:
         raise RecordError(f"{line.file}: is not a FLAC file as format {line.fmt} asks. Fetch it again.")
     # STREAMINFO, the first block, ends its second 8 bytes of numbers with 36 bits of length (RFC 9639, 8.2).
     frames = int.from_bytes(start[18:], "big") & ((1 << 36) - 1)
+    size = line.file.stat().st_size
+    if frames * width > MAX_EXPANSION * size:
+        refuse(line.file, "number of samples", frames, f"at most {MAX_EXPANSION} to a byte of its {size}")
     if header.n_samples not in (None, frames):
         refuse(header.path, "number of samples", header.n_samples, f"{frames}, as in {line.file.name}")
     return frames
@@ -273,7 +185,7 @@ def check_samples(header: Header, digital: NDArray[np.int32]) -> bool:
         if line.checksum is not None and not absent and total != line.checksum:
             refuse(
                 header.path,
-                f"checksum of signal {i} ({line.lead})",
+                f"checksum of signal {i} ({line.lead!r})",
                 total,
                 f"{line.checksum}, as the header states",
                 f"{line.file.name} is damaged; fetch it again.",

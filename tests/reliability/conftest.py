@@ -35,7 +35,9 @@ class Child:
     def exit_code(self) -> int:
         """Waits; minus the number of the signal that ended it."""
         self._process.join(120)
-        assert self._process.exitcode is not None, "the process hangs"
+        if self._process.exitcode is None:
+            self._process.kill()
+            raise AssertionError("the process hangs")
         return self._process.exitcode
 
     def kill_after(self, seconds: float, number: int = signal.SIGKILL) -> int:
