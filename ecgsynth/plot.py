@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Window", "contact_sheet", "new_page", "plot_record", "plot_records", "strip", "strips_page"]
+__all__ = [
+    "Window",
+    "contact_sheet",
+    "new_page",
+    "plot_record",
+    "plot_records",
+    "save_pages",
+    "strip",
+    "strips_page",
+]
 
 MARGIN = 8.0
 PULSE = 10.0
@@ -59,7 +68,7 @@ def plot_record(
     OptionError
         If ``path`` ends in neither ``.png`` nor ``.pdf``, or ``start`` lies outside the record.
     """
-    _save([record_page(record, start=start, seconds=seconds, beats=beats)], path, dpi)
+    save_pages([record_page(record, start=start, seconds=seconds, beats=beats)], path, dpi)
 
 
 def plot_records(
@@ -74,7 +83,9 @@ def plot_records(
     """
     if path.suffix.lower() != ".pdf":
         raise OptionError(f"cannot write several pages to {path}: only a PDF has pages, name it .pdf.")
-    _save((record_page(record, start=start, seconds=seconds, beats=beats) for record in records), path, 150)
+    save_pages(
+        (record_page(record, start=start, seconds=seconds, beats=beats) for record in records), path, 150
+    )
 
 
 def contact_sheet(
@@ -97,7 +108,7 @@ def contact_sheet(
         If ``path`` ends in neither ``.png`` nor ``.pdf``, or ``start`` lies outside a record.
     """
     shown = [_part(record, start, seconds) for record in islice(records, limit)]
-    _save([_sheet([("", shown)], columns, seconds, titles=True, beats=beats)], path, 110)
+    save_pages([_sheet([("", shown)], columns, seconds, titles=True, beats=beats)], path, 110)
 
 
 def strips_page(
@@ -122,7 +133,7 @@ def strips_page(
     beats : bool
         Mark the beats.
     """
-    _save([_sheet(groups, columns, seconds, titles=False, beats=beats)], path, 130)
+    save_pages([_sheet(groups, columns, seconds, titles=False, beats=beats)], path, 130)
 
 
 def record_page(record: Record, *, start: float = 0.0, seconds: float = 10.0, beats: bool = True) -> Figure:
@@ -257,7 +268,7 @@ def _footer(ax: Axes, mm_per_s: float, mm_per_mv: float) -> None:
     label(ax, MARGIN, 3.2, text, 6.5, QUIET)
 
 
-def _save(pages: Iterable[Figure], path: Path, dpi: int) -> None:
+def save_pages(pages: Iterable[Figure], path: Path, dpi: int) -> None:
     """Write the pages under a hidden name first, so that ``path`` is whole or not there."""
     write = {".png": _write_png, ".pdf": _write_pdf}.get(path.suffix.lower())
     if write is None:

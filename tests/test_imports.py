@@ -25,7 +25,7 @@ LEVELS = {
             ("batches", "checkpoint"),
             ("training", "sampling", "privacy"),
             ("pipeline", "report"),
-            ("augment",),
+            ("augment", "blind"),
             ("ssl",),
             ("cli",),
         )

@@ -12,7 +12,7 @@ REPORT = Kind("report", "fidelity.json")
 
 
 @contextmanager
-def staged(target: Path, overwrite: bool) -> Iterator[Path]:
+def staged(target: Path, overwrite: bool, kind: Kind = REPORT) -> Iterator[Path]:
     """A hidden folder beside ``target`` that takes its name when the block ends; removed if it raises.
 
     Raises
@@ -20,8 +20,8 @@ def staged(target: Path, overwrite: bool) -> Iterator[Path]:
     OutputError
         If the target exists (and may not be replaced), is being written, or cannot be.
     """
-    check_target(target, overwrite, REPORT)
-    stage = Stage(target, REPORT, overwrite)
+    check_target(target, overwrite, kind)
+    stage = Stage(target, kind, overwrite)
     stage.open()
     try:
         with writing(target):
