@@ -8,22 +8,17 @@ same bytes; memory holds a few blocks, however many records are asked for.
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from ecgsynth import __version__
-from ecgsynth.errors import GateError
+from ecgsynth.engine import Engine, can_fork, in_order
+from ecgsynth.errors import CheckpointError, GateError, OptionError
 from ecgsynth.generators.plan import PLAN_FS
-from ecgsynth.processes import named_faults, start_worker, stop
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -49,7 +44,12 @@ class GenerateOptions(Wish):
     overwrite : bool
         Replace `out` if it is a dataset, once the new one is complete.
     workers : int
-        Processes; 0 takes one per core.
+        Tasks at a time; 0 takes one per core.
+    engine : {"processes", "ray"}
+        Who does the work, and for Ray at which `address`; see `ecgsynth.engine.Engine`.
+    shard : tuple of int, optional
+        ``(k, n)``: only the k-th (from 1) of n nearly equal parts of the records, as a dataset of its own.
+        Records are the same as without, so that the shards of one request together are the whole.
     weights : Path or None
         Own checkpoint instead of the shipped one.
     max_redraws : int
@@ -63,6 +63,9 @@ class GenerateOptions(Wish):
     records: int = 32
     overwrite: bool = False
     workers: int = 0
+    engine: str = "processes"
+    address: str | None = None
+    shard: tuple[int, int] | None = None
     weights: Path | None = None
     max_redraws: int = 20
     resume: bool = False
@@ -75,8 +78,38 @@ class GenerateOptions(Wish):
     def request(self, digest: str) -> dict[str, Any]:
         """All that the bytes of the dataset depend on; `digest` is that of the weights."""
         asked = {key: value for key, value in vars(self.wish()).items() if key not in ("rhythm", "seconds")}
-        asked |= {key: getattr(self, key) for key in ("generator", "records", "max_redraws")}
+        asked |= {key: getattr(self, key) for key in ("generator", "records", "shard", "max_redraws")}
         return {**asked, "script": self.wish().script(), "weights": digest, "version": __version__}
+
+    def crew(self) -> Engine:
+        """Who does the work."""
+        return Engine(self.engine, self.workers, self.address)
+
+    @property
+    def block(self) -> int:
+        """Records that are drawn and rendered together, by one worker."""
+        seconds = sum(length for _, length in self.wish().script())
+        return max(1, min(CHUNK, int(_BLOCK_SECONDS / seconds)))
+
+    def span(self) -> range:
+        """Numbers of the records to make: all, or those of the shard, which are whole blocks.
+
+        Raises
+        ------
+        OptionError
+            If there is no such shard.
+        """
+        if self.shard is None:
+            return range(self.records)
+        part, parts = self.shard
+        blocks = -(-self.records // self.block)
+        if not 1 <= part <= parts <= blocks:
+            raise OptionError(
+                f"--shard {part}/{parts}: allowed are 1/1 to {blocks}/{blocks}: {self.records} records "
+                f"are made in blocks of {self.block}."
+            )
+        first, stop = (self.block * (blocks * k // parts) for k in (part - 1, part))
+        return range(first, min(stop, self.records))
 
 
 @dataclass(frozen=True)
@@ -126,13 +159,14 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     from ecgsynth.plot import contact_sheet
 
     began = time.monotonic()
-    # Forked workers need not import and load anything again; that is safe only while there are no
-    # threads, and none of torch's, which it starts at its first operation.
-    start = "fork" if _can_fork() else "spawn"
+    # Before the weights are loaded, as that starts torch's threads.
+    fork = can_fork()
+    engine = options.crew()
+    total = len(options.span())
     tally = _Tally()
     writer = DatasetWriter(
         options.out,
-        n_records=options.records,
+        n_records=total,
         overwrite=options.overwrite,
         contact_sheet=contact_sheet,
         resume=options.resume,
@@ -144,16 +178,16 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     with writer:
         for text in writer.taken_over:
             tally.add(json.loads(text))
-        for record, line in _made(options, sampler, start, writer.added):
+        for record, line in _made(options, sampler, engine, fork, writer.added):
             tally.add(line)
             writer.add(record, line)
             if progress is not None:
-                progress(writer.added, options.records)
+                progress(writer.added, total)
         taken_over = len(writer.taken_over)
         out = writer.finish(_card_rows(options, digest, tally.redrawn, tally.rejected))
     elapsed = time.monotonic() - began
     sheet = out / "contact_sheet.png"
-    return Summary(out, options.records, tally.redrawn, dict(tally.rejected), sheet, elapsed, taken_over)
+    return Summary(out, total, tally.redrawn, dict(tally.rejected), sheet, elapsed, taken_over)
 
 
 @dataclass
@@ -169,43 +203,27 @@ class _Tally:
 
 
 def _made(
-    options: GenerateOptions, sampler: Sampler, start: str, first: int
+    options: GenerateOptions, sampler: Sampler, engine: Engine, fork: bool, done: int
 ) -> Iterator[tuple[Record, dict[str, Any]]]:
-    """Records from number `first` on."""
-    with named_faults("generating", "Go on with --resume and fewer --workers."):
-        for block in _blocks(options, sampler, start, first):
-            yield from (made for made in block if made[1]["index"] >= first)
-
-
-def _blocks(options: GenerateOptions, sampler: Sampler, start: str, first: int = 0) -> Iterator[_Block]:
-    """All blocks in order, from the one that holds record `first`, from this process or from workers."""
-    seconds = sum(length for _, length in options.wish().script())
-    size = max(1, min(CHUNK, int(_BLOCK_SECONDS / seconds)))
+    """Records in order, without the first `done`."""
+    span, size = options.span(), options.block
+    first = span.start + done
     # The same blocks wherever a run begins: what is rendered together may matter to the last bit.
-    begin = first // size * size
-    parts = [range(i, min(i + size, options.records)) for i in range(begin, options.records, size)]
-    workers = options.workers or os.cpu_count() or 1
-    own = _Worker(options, sampler)
-    small = options.records * seconds < _FEW_RECORDS * 10
-    if workers == 1 or len(parts) == 1 or (options.workers == 0 and small):
-        yield from map(own.make, parts)
-        return
-    global _worker
-    _worker = own
-    initializer = (start_worker, ()) if start == "fork" else (_start_worker, (options,))
-    done = False
-    pool = ProcessPoolExecutor(min(workers, len(parts)), get_context(start), *initializer)
-    try:
-        waiting: deque[Future[_Block]] = deque()
-        for part in parts:
-            waiting.append(pool.submit(_make, part))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-        done = True
-    finally:
-        stop(pool, done)
+    begin = span.start + done // size * size
+    parts = (range(i, min(i + size, span.stop)) for i in range(begin, span.stop, size))
+    seconds = sum(length for _, length in options.wish().script())
+    blocks = in_order(
+        _Worker(options, sampler).make,
+        parts,
+        engine,
+        batch=1,
+        few=len(span) * seconds < _FEW_RECORDS * 10,
+        fork=fork,
+        what="generating",
+        advice="Go on with --resume and fewer --workers.",
+    )
+    for block in blocks:
+        yield from (made for made in block if made[1]["index"] >= first)
 
 
 class _Worker:
@@ -222,6 +240,9 @@ class _Worker:
 
             # One thread each: two processes that spin two threads each on two cores slow each other tenfold.
             torch.set_num_threads(1)
+
+    def __reduce__(self) -> tuple[Callable[..., _Worker], tuple[GenerateOptions, str]]:
+        return _start_worker, (self.options, self.digest)
 
     def make(self, part: range) -> _Block:
         """Draw the records of `part`, and draw again those that fail."""
@@ -268,21 +289,15 @@ class _Worker:
         }
 
 
-_worker: _Worker
-
-
-def _can_fork() -> bool:
-    return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
-
-
-def _start_worker(options: GenerateOptions) -> None:
-    global _worker
-    start_worker()
-    _worker = _Worker(options, Sampler(options.generator, options.weights))
-
-
-def _make(part: range) -> _Block:
-    return _worker.make(part)
+def _start_worker(options: GenerateOptions, digest: str) -> _Worker:
+    """What a worker has of a `_Worker`: it loads the weights itself, and they must be the same."""
+    worker = _Worker(options, Sampler(options.generator, options.weights))
+    if worker.digest != digest:
+        raise CheckpointError(
+            f"{options.weights or options.generator}: a worker found other weights ({worker.digest[:12]}) "
+            f"than were asked for ({digest[:12]}); give all machines the same file."
+        )
+    return worker
 
 
 def _card_rows(
@@ -292,10 +307,12 @@ def _card_rows(
     asked = {
         k: v for k, v in vars(wish).items() if v not in (None, False) and k not in ("rhythm", "seed", "leads")
     }
+    span = options.span()
     turned_down = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items()))
     return {
         "Rhythm": ", ".join(f"{name} {seconds:g} s" for name, seconds in wish.script()),
-        "Records": options.records,
+        "Records": len(span),
+        **({"Shard": _shard(options)} if options.shard else {}),
         "Leads": ", ".join(wish.leads) if wish.leads else "as the training people's",
         "Generator": options.generator,
         "Weights (SHA-256)": digest,
@@ -303,3 +320,9 @@ def _card_rows(
         "Asked": ", ".join(f"{key} {value}" for key, value in sorted(asked.items())),
         "Draws the gate turned down": f"{redrawn} ({turned_down})" if redrawn else "none",
     }
+
+
+def _shard(options: GenerateOptions) -> str:
+    part, parts = options.shard or (1, 1)
+    span = options.span()
+    return f"{part} of {parts}: records {span.start} to {span.stop - 1} of {options.records}"

@@ -101,6 +101,7 @@ def test_without_words_it_shows_its_help() -> None:
         (["generate", "--rhythm", "afib", "-n", "0"], "0"),
         (["generate", "--rhythm", "afib", "-n", "many"], "many"),
         (["generate", "--rhythm", "afib", "--generator", "gpt"], "cvae"),
+        (["generate", "--rhythm", "afib", "--shard", "3"], "K/N"),
         (["generate", "--rhythm", "afib", "--seed", "-1"], "-1"),
         (["generate", "--rhythm", "afib", "--sex", "X"], "M"),
         (["train", "folder"], "--out"),
@@ -127,6 +128,7 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
         "generate --rhythm nsr:5,AF:5 --generator cgan -n 7 --seconds 12 --fs 500 --lead 12 --source ptbxl"
         " --heart-rate 80 --ectopy 0.1 --age 70 --sex F --seed 3 --out here --overwrite --workers 2"
         " --weights w.safetensors --allow-few-people --max-redraws 4 --resume"
+        " --engine ray --address auto --shard 2/3"
     )
     run(*line.split())
     expected = {
@@ -148,6 +150,9 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
         "allow_few_people": True,
         "max_redraws": 4,
         "resume": True,
+        "engine": "ray",
+        "address": "auto",
+        "shard": (2, 3),
     }
     assert {key: getattr(seen[0], key) for key in expected} == expected
     assert seen[0].leads[:3] == ("I", "II", "III") and len(seen[0].leads) == 12

@@ -18,7 +18,7 @@ LEVELS = {
         (
             ("errors", "weights"),
             ("rhythms", "records", "alignment", "staging", "processes"),
-            ("wfdb_io", "rpeaks", "split", "paper", "wish"),
+            ("wfdb_io", "rpeaks", "split", "paper", "wish", "engine"),
             ("datasets", "windows", "plot", "pack_columns", "population"),
             ("pack", "export"),
             ("generators", "fidelity"),

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 #: Seconds between two pictures of a progress bar.
 REDRAW_S = 0.2
 
@@ -53,6 +54,17 @@ class InterruptedBySystem(Interrupted):
 def exit_code_of(cause: BaseException) -> int:
     """128 and the number of the signal, as shells have it."""
     return InterruptedBySystem.exit_code if isinstance(cause, Terminated) else Interrupted.exit_code
+
+
+def engine_options(command: Command) -> Command:
+    """Add the options that say who does the work, besides ``--workers``."""
+    engine = click.option(
+        "--engine", type=click.Choice(["processes", "ray"]), default="processes", show_default=True
+    )
+    address = click.option(
+        "--address", default=None, help="Ray cluster to join, such as auto.  [default: none]"
+    )
+    return engine(address(command))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecgsynth.cli.console import guarded, progress
+from ecgsynth.cli.console import engine_options, guarded, progress
 from ecgsynth.rhythms import find_rhythm
 
 if TYPE_CHECKING:
@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--resume", is_flag=True, help="Go on with the records that an interrupted run left.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
+@engine_options
+@click.option("--shard", default=None, help="K/N: only part K of N, to join later.")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="A checkpoint of your own.")
 @click.option(
     "--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people (12 leads: 10)."
 )
 @click.option("--max-redraws", type=click.IntRange(min=0), default=20, show_default=True, help="Per record.")
-def generate(lead: str | None, out: Path | None, **options: Any) -> None:
+def generate(lead: str | None, out: Path | None, shard: str | None, **options: Any) -> None:
     """Write a synthetic WFDB dataset with beat and rhythm annotations.
 
     Every record passes a gate (integrity, lead algebra, the rhythm it claims) or is drawn again. The same
@@ -61,7 +63,8 @@ def generate(lead: str | None, out: Path | None, **options: Any) -> None:
     with guarded(out, lambda: _left(out)), progress("Generating") as show:
         from ecgsynth.pipeline import GenerateOptions, generate_dataset
 
-        summary = generate_dataset(GenerateOptions(leads=_leads(lead), out=out, **options), progress=show)
+        wanted = GenerateOptions(leads=_leads(lead), shard=_shard(shard), out=out, **options)
+        summary = generate_dataset(wanted, progress=show)
     click.echo(_report(summary, out))
 
 
@@ -85,6 +88,15 @@ def _leads(lead: str | None) -> tuple[str, ...] | None:
 
         return TWELVE_LEADS
     return tuple(part.strip() for part in lead.split(","))
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise click.BadParameter(f"{text!r} is not K/N, such as 3/100.", param_hint="'--shard'")
+    return int(part), int(parts)
 
 
 def _report(summary: Summary, out: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ecgsynth.cli.console import guarded, progress
+from ecgsynth.cli.console import engine_options, guarded, progress
 from ecgsynth.rhythms import RHYTHMS, find_rhythm
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit code 3 if a record cannot be read.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
+@engine_options
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it is a report.")
 @click.option("--quick", is_flag=True, help="Fewer strips and resamples, for a first look.")
 def report(rhythms: tuple[str, ...], lead: str | None, **options: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ecgsynth.engine import Engine
 from ecgsynth.report.folders import Folder
 from ecgsynth.report.ground import Ground
 from ecgsynth.report.sample import Sample
@@ -66,7 +67,9 @@ class ReportOptions:
         An unreadable record is an error, after the report has been written.
     seed : int
     workers : int
-        Processes; 0 takes one per core.
+        Tasks at a time; 0 takes one per core.
+    engine, address : str
+        Who does the work; see `ecgsynth.engine.Engine`.
     overwrite : bool
         Replace `out` if it is a report.
     quick : bool
@@ -82,8 +85,14 @@ class ReportOptions:
     strict: bool = False
     seed: int = 0
     workers: int = 0
+    engine: str = "processes"
+    address: str | None = None
     overwrite: bool = False
     quick: bool = False
+
+    def crew(self) -> Engine:
+        """Who does the work."""
+        return Engine(self.engine, self.workers, self.address)
 
     @property
     def size(self) -> Size:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from ecgsynth.engine import in_order
 from ecgsynth.errors import GateError, OptionError, RecordError, TooFewPeopleError
 from ecgsynth.fidelity.calibration import Calibration, load_calibration
 from ecgsynth.records import Record
@@ -22,7 +23,6 @@ from ecgsynth.report.strips import Examined, Examiner
 from ecgsynth.report.strips import Side as SideName
 from ecgsynth.report.survey import Entry, claimed, describe, survey, unit_note
 from ecgsynth.report.tally import Tally
-from ecgsynth.report.workers import in_order
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.staging import check_target
 
@@ -87,6 +87,7 @@ def write_report(options: ReportOptions, stage: Stage = _silent) -> Outcome:
     from ecgsynth.report.writing import write_files
 
     check_target(options.out, options.overwrite, REPORT)
+    options.crew()  # refuses an engine that is not there before any work
     findings = examine(options, stage)
     with stage("Comparing") as show:
         for done, found in enumerate(findings.rhythms.values()):
@@ -168,7 +169,7 @@ def _examine_side(
     examiner = Examiner(name, grounds, calibration, size.per_person, found.options.seed)
     wanted = set(grounds) if name == "real" else set(found.rhythms) | _anything(found)
     records = _of_rhythms(folder.records(), wanted, lambda n: show(n, total))
-    for examined in in_order(examiner, records, found.options.workers, few=total < FEW_RECORDS):
+    for examined in in_order(examiner, records, found.options.crew(), few=total < FEW_RECORDS):
         _count(examined, name, found, samples)
     show(total, total)
     for key, sample in samples.items():

@@ -1,0 +1,259 @@
+"""One engine under generate, report and audit: whoever works, in order, the same bytes, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecgsynth.engine import BATCH, Engine, in_order
+from ecgsynth.errors import GateError, OptionError, ResourceError
+from ecgsynth.pipeline import GenerateOptions, generate_dataset
+
+needs_ray = pytest.mark.skipif(
+    not any((Path(p) / "ray" / "__init__.py").is_file() for p in sys.path), reason="needs the extra: scale"
+)
+TWO = [
+    pytest.param(Engine("processes", 2), id="processes"),
+    pytest.param(Engine("ray", 2), id="ray", marks=needs_ray),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cluster() -> Iterator[None]:
+    """Ray on this machine for the whole module where it is installed: starting it takes seconds."""
+    try:
+        import ray
+    except ImportError:
+        yield
+        return
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+class Half:
+    """Halves numbers; ``where`` gets a file per process that was at work."""
+
+    def __init__(self, where: Path | None = None) -> None:
+        self.where = where
+
+    def __call__(self, number: int) -> float:
+        if self.where is not None:
+            (self.where / str(os.getpid())).touch()
+        return number / 2
+
+
+class Mortal(Half):
+    """Kills its process at ``number``: the first time only, or ``always``."""
+
+    def __init__(self, where: Path, number: int, always: bool = False) -> None:
+        super().__init__(where)
+        self.number, self.always = number, always
+
+    def __call__(self, number: int) -> float:
+        died = self.where / "died"  # type: ignore[operator]
+        if number == self.number and (self.always or not died.exists()):
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(number)
+
+
+def refuse(number: int) -> int:
+    if number == 70:
+        raise GateError("number 70 fails")
+    return number
+
+
+class Loaded:
+    """Has something that is not sent, and loads it again where it arrives."""
+
+    def __init__(self) -> None:
+        self.big = lambda number: number + 1  # cannot be pickled
+
+    def __reduce__(self) -> tuple[type[Loaded], tuple[()]]:
+        return Loaded, ()
+
+    def __call__(self, number: int) -> int:
+        return int(self.big(number))
+
+
+# ----------------------------------------------------------------------------- the order
+
+
+@pytest.mark.parametrize("engine", [Engine(workers=1), *TWO])
+@pytest.mark.parametrize("n", [0, 1, BATCH, 5 * BATCH + 3])
+def test_results_come_in_order(engine: Engine, n: int, tmp_path: Path) -> None:
+    assert list(in_order(Half(tmp_path), range(n), engine)) == [k / 2 for k in range(n)]
+    others = {path.name for path in tmp_path.iterdir()} - {str(os.getpid())}
+    assert bool(others) == (n > 0 and engine.workers == 2 and (n > BATCH or engine.name == "ray"))
+
+
+@pytest.mark.parametrize("engine", TWO)
+def test_only_a_few_batches_are_in_memory(engine: Engine) -> None:
+    read = 0
+
+    def counted() -> Iterator[int]:
+        nonlocal read
+        for k in range(100 * BATCH):
+            read += 1
+            yield k
+
+    made = in_order(Half(), counted(), engine)
+    for done in range(20 * BATCH):
+        next(made)
+        assert read <= done + 7 * BATCH
+    made.close()
+
+
+@pytest.mark.parametrize("engine", TWO)
+def test_what_the_function_raises_arrives_as_it_is(engine: Engine) -> None:
+    made = in_order(refuse, range(4 * BATCH), engine)
+    with pytest.raises(GateError, match=r"^number 70 fails$"):
+        list(made)
+
+
+@pytest.mark.parametrize("engine", [*TWO, pytest.param("spawn", id="spawn")])
+def test_a_function_may_load_by_itself_what_cannot_be_sent(engine: Any) -> None:
+    if engine == "spawn":
+        made = in_order(Loaded(), range(3), Engine("processes", 2), batch=1, fork=False)
+    else:
+        made = in_order(Loaded(), range(3), engine, batch=1)
+    assert list(made) == [1, 2, 3]
+
+
+def test_few_items_start_no_process_unless_asked(tmp_path: Path) -> None:
+    list(in_order(Half(tmp_path), range(3 * BATCH), Engine(), few=True))
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [(("dask",), "processes, ray"), (("processes", 2, "auto"), "--engine ray")],
+)
+def test_an_engine_that_is_not_there_is_said(words: tuple[Any, ...], part: str) -> None:
+    with pytest.raises(OptionError, match=part):
+        Engine(*words)
+
+
+def test_ray_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(OptionError, match=r"ecgsynth\[scale\]"):
+        list(in_order(Half(), range(3), Engine("ray")))
+
+
+# ----------------------------------------------------------------------------- deaths
+
+
+def test_a_process_that_is_killed_has_a_name(tmp_path: Path) -> None:
+    made = in_order(Mortal(tmp_path, 70), range(4 * BATCH), Engine("processes", 2))
+    with pytest.raises(ResourceError, match="was killed"):
+        list(made)
+
+
+@needs_ray
+def test_a_ray_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    made = in_order(Mortal(tmp_path, 70), range(6 * BATCH), Engine("ray", 2))
+    assert list(made) == [k / 2 for k in range(6 * BATCH)]
+    assert (tmp_path / "died").exists()
+
+
+@needs_ray
+def test_a_task_that_always_kills_its_worker_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecgsynth.engine.RETRIES", 1)
+    with pytest.raises(ResourceError, match="lost a task 2 times"):
+        list(in_order(Mortal(tmp_path, 1, always=True), range(4), Engine("ray", 2), batch=1))
+
+
+@needs_ray
+def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgsynth.engine.__version__", "0.0.1")
+    with pytest.raises(OptionError, match=r"you have 0\.0\.1"):
+        list(in_order(Half(), range(4), Engine("ray", 2)))
+
+
+# ----------------------------------------------------------------------------- the same bytes
+
+WISH: dict[str, Any] = {
+    "rhythm": "afib",
+    "generator": "parametric",
+    "records": 160,
+    "seconds": 4.0,
+    "seed": 3,
+}
+
+
+def sums(folder: Path) -> bytes:
+    return (folder / "SHA256SUMS.txt").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made by one process."""
+    out = tmp_path_factory.mktemp("alone") / "af"
+    return generate_dataset(GenerateOptions(**WISH, workers=1, out=out)).out
+
+
+@pytest.mark.parametrize("engine", TWO)
+def test_an_engine_does_not_change_a_byte(engine: Engine, alone: Path, tmp_path: Path) -> None:
+    options = GenerateOptions(**WISH, workers=2, engine=engine.name, out=tmp_path / "af")
+    assert sums(generate_dataset(options).out) == sums(alone)
+
+
+@needs_ray
+def test_killing_ray_workers_while_they_generate_changes_no_byte(alone: Path, tmp_path: Path) -> None:
+    killed: set[int] = set()
+
+    def reap(done: int, total: int) -> None:
+        """After the first records, whoever runs tasks of ours is killed."""
+        if done in (1, 40):
+            for pid in _ray_workers() - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+
+    options = GenerateOptions(**WISH, workers=2, engine="ray", out=tmp_path / "af")
+    assert sums(generate_dataset(options, progress=reap).out) == sums(alone)
+    assert killed
+
+
+def _ray_workers() -> set[int]:
+    """Processes of this machine that run our function for Ray, children of this test's Ray."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::_run_far"):
+                found.add(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_shards_together_are_the_whole(alone: Path, tmp_path: Path) -> None:
+    made: dict[str, bytes] = {}
+    listed: list[str] = []
+    lines: list[str] = []
+    for part in (1, 2, 3):
+        options = GenerateOptions(**WISH, workers=1, shard=(part, 3), out=tmp_path / str(part))
+        out = generate_dataset(options).out
+        made |= {p.name: p.read_bytes() for p in out.iterdir() if p.suffix in {".hea", ".dat", ".atr"}}
+        listed += (out / "RECORDS").read_text().splitlines()
+        lines += (out / "manifest.jsonl").read_text().splitlines()
+        assert f"{part} of 3" in (out / "DATASET_CARD.md").read_text()
+    assert listed == (alone / "RECORDS").read_text().splitlines()
+    assert lines == (alone / "manifest.jsonl").read_text().splitlines()
+    assert made == {p.name: p.read_bytes() for p in alone.iterdir() if p.suffix in {".hea", ".dat", ".atr"}}
+
+
+@pytest.mark.parametrize("shard", [(0, 3), (4, 3), (1, 6)])
+def test_a_shard_that_is_none_is_refused(shard: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="blocks of 32"):
+        generate_dataset(GenerateOptions(**WISH, shard=shard, out=tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
