@@ -19,6 +19,7 @@ from ecgsynth import __version__
 from ecgsynth.engine import Engine, can_fork, in_order
 from ecgsynth.errors import CheckpointError, GateError, OptionError
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.privacy.copy_gate import CopyGate, open_gate
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -56,6 +57,10 @@ class GenerateOptions(Wish):
         How often one record may be drawn again when it fails the gate.
     resume : bool
         Go on from what an interrupted run with the same options left, if there is any.
+    copy_gate : bool
+        Turn down records that are too near to a training person; False is said in the dataset card.
+    train : Path or None
+        Folder of recordings to keep records apart from, besides those the weights bring an index of.
     """
 
     out: Path
@@ -69,17 +74,20 @@ class GenerateOptions(Wish):
     weights: Path | None = None
     max_redraws: int = 20
     resume: bool = False
+    copy_gate: bool = True
+    train: Path | None = None
 
     def wish(self) -> Wish:
         """What is asked of every record."""
         shared = {name: getattr(self, name) for name in Wish.__dataclass_fields__}
         return Wish(**shared)
 
-    def request(self, digest: str) -> dict[str, Any]:
-        """All that the bytes of the dataset depend on; `digest` is that of the weights."""
+    def request(self, digest: str, copies: str) -> dict[str, Any]:
+        """All that the bytes of the dataset depend on: `digest` of the weights, `copies` of the copy gate."""
         asked = {key: value for key, value in vars(self.wish()).items() if key not in ("rhythm", "seconds")}
         asked |= {key: getattr(self, key) for key in ("generator", "records", "shard", "max_redraws")}
-        return {**asked, "script": self.wish().script(), "weights": digest, "version": __version__}
+        said = {"weights": digest, "copies": copies, "version": __version__}
+        return {**asked, "script": self.wish().script(), **said}
 
     def crew(self) -> Engine:
         """Who does the work."""
@@ -123,7 +131,10 @@ class Summary:
     redrawn : int
         Draws that failed the gate.
     rejected : dict of str to int
-        How many of them failed each check; one draw can fail several.
+        How many of them failed each check; one draw can fail several. ``copy`` is too near to a
+        training person.
+    copies : str
+        Whom records were kept apart from.
     contact_sheet : Path
     seconds_elapsed : float
     taken_over : int
@@ -134,6 +145,7 @@ class Summary:
     records: int
     redrawn: int
     rejected: dict[str, int]
+    copies: str
     contact_sheet: Path
     seconds_elapsed: float
     taken_over: int = 0
@@ -173,21 +185,22 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     )
     sampler = Sampler(options.generator, options.weights)
     sampler.check(options.wish())
-    digest = sampler.load(options.wish().twelve)[2]
-    writer.request = options.request(digest)
+    _, metadata, digest = sampler.load(options.wish().twelve)
+    copies = open_gate(options.generator, options.weights, metadata, options.train, wanted=options.copy_gate)
+    writer.request = options.request(digest, copies.note)
     with writer:
         for text in writer.taken_over:
             tally.add(json.loads(text))
-        for record, line in _made(options, sampler, engine, fork, writer.added):
+        for record, line in _made(options, sampler, copies, engine, fork, writer.added):
             tally.add(line)
             writer.add(record, line)
             if progress is not None:
                 progress(writer.added, total)
         taken_over = len(writer.taken_over)
-        out = writer.finish(_card_rows(options, digest, tally.redrawn, tally.rejected))
+        out = writer.finish(_card_rows(options, digest, copies.note, tally.redrawn, tally.rejected))
     elapsed = time.monotonic() - began
     sheet = out / "contact_sheet.png"
-    return Summary(out, total, tally.redrawn, dict(tally.rejected), sheet, elapsed, taken_over)
+    return Summary(out, total, tally.redrawn, dict(tally.rejected), copies.note, sheet, elapsed, taken_over)
 
 
 @dataclass
@@ -203,7 +216,12 @@ class _Tally:
 
 
 def _made(
-    options: GenerateOptions, sampler: Sampler, engine: Engine, fork: bool, done: int
+    options: GenerateOptions,
+    sampler: Sampler,
+    copies: CopyGate,
+    engine: Engine,
+    fork: bool,
+    done: int,
 ) -> Iterator[tuple[Record, dict[str, Any]]]:
     """Records in order, without the first `done`."""
     span, size = options.span(), options.block
@@ -213,7 +231,7 @@ def _made(
     parts = (range(i, min(i + size, span.stop)) for i in range(begin, span.stop, size))
     seconds = sum(length for _, length in options.wish().script())
     blocks = in_order(
-        _Worker(options, sampler).make,
+        _Worker(options, sampler, copies).make,
         parts,
         engine,
         batch=1,
@@ -229,11 +247,11 @@ def _made(
 class _Worker:
     """Makes blocks of records that pass the gate."""
 
-    def __init__(self, options: GenerateOptions, sampler: Sampler) -> None:
+    def __init__(self, options: GenerateOptions, sampler: Sampler, copies: CopyGate) -> None:
         from ecgsynth.fidelity.calibration import load_calibration
 
         self.options, self.sampler, self.wish = options, sampler, options.wish()
-        self.calibration = load_calibration()
+        self.calibration, self.copies = load_calibration(), copies
         self.digest = sampler.load(self.wish.twelve)[2]
         if options.generator != "parametric":
             import torch
@@ -241,8 +259,8 @@ class _Worker:
             # One thread each: two processes that spin two threads each on two cores slow each other tenfold.
             torch.set_num_threads(1)
 
-    def __reduce__(self) -> tuple[Callable[..., _Worker], tuple[GenerateOptions, str]]:
-        return _start_worker, (self.options, self.digest)
+    def __reduce__(self) -> tuple[Callable[..., _Worker], tuple[GenerateOptions, CopyGate, str]]:
+        return _start_worker, (self.options, self.copies, self.digest)
 
     def make(self, part: range) -> _Block:
         """Draw the records of `part`, and draw again those that fail."""
@@ -253,18 +271,24 @@ class _Worker:
         done: dict[int, tuple[Record, dict[str, Any]]] = {}
         while pending:
             indices, attempts = list(pending), list(pending.values())
-            for i, record in zip(indices, self.sampler.draw(self.wish, indices, attempts), strict=True):
-                verdict = check_record(record, self.calibration)
-                if verdict.passed:
+            drawn = self.sampler.draw(self.wish, indices, attempts)
+            verdicts = [check_record(record, self.calibration) for record in drawn]
+            # Together, which is ten times faster than one by one and gives the same.
+            sound = [record for record, verdict in zip(drawn, verdicts, strict=True) if verdict.passed]
+            near = iter(self.copies.judge(sound))
+            for i, record, verdict in zip(indices, drawn, verdicts, strict=True):
+                copied = next(near) if verdict.passed else None
+                reasons = verdict.reasons if copied is None else (copied,)
+                if not reasons:
                     line = {**self._line(record, verdict.numbers), "turned_down": sorted(turned_down[i])}
                     done[i] = (self._labelled(record), line)
                     del pending[i]
                     continue
-                turned_down[i] += {reason.split(":")[0] for reason in verdict.reasons}
+                turned_down[i] += {reason.split(":")[0] for reason in reasons}
                 if pending[i] >= self.options.max_redraws:
                     raise GateError(
                         f"{record.name}: failed the gate {pending[i] + 1} times, last for "
-                        f"{'; '.join(verdict.reasons)}. Try another --seed, --generator or other conditions."
+                        f"{'; '.join(reasons)}. Try another --seed, --generator or other conditions."
                     )
                 pending[i] += 1
         return [done[i] for i in part]
@@ -285,13 +309,14 @@ class _Worker:
             "generator": self.options.generator,
             "weights_sha256": self.digest,
             "conditions": {"asked": asked, "drawn": got},
+            "copy_gate": self.copies.state,
             "checks": {"passed": True, **{key: round(value, 4) for key, value in sorted(numbers.items())}},
         }
 
 
-def _start_worker(options: GenerateOptions, digest: str) -> _Worker:
+def _start_worker(options: GenerateOptions, copies: CopyGate, digest: str) -> _Worker:
     """What a worker has of a `_Worker`: it loads the weights itself, and they must be the same."""
-    worker = _Worker(options, Sampler(options.generator, options.weights))
+    worker = _Worker(options, Sampler(options.generator, options.weights), copies)
     if worker.digest != digest:
         raise CheckpointError(
             f"{options.weights or options.generator}: a worker found other weights ({worker.digest[:12]}) "
@@ -301,7 +326,7 @@ def _start_worker(options: GenerateOptions, digest: str) -> _Worker:
 
 
 def _card_rows(
-    options: GenerateOptions, digest: str, redrawn: int, rejected: Counter[str]
+    options: GenerateOptions, digest: str, copies: str, redrawn: int, rejected: Counter[str]
 ) -> dict[str, object]:
     wish = options.wish()
     asked = {
@@ -318,6 +343,7 @@ def _card_rows(
         "Weights (SHA-256)": digest,
         "Seed": options.seed,
         "Asked": ", ".join(f"{key} {value}" for key, value in sorted(asked.items())),
+        "Copy gate": copies,
         "Draws the gate turned down": f"{redrawn} ({turned_down})" if redrawn else "none",
     }
 

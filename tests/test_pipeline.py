@@ -75,6 +75,39 @@ def test_a_failing_draw_is_drawn_again_and_counted(tmp_path: Path, monkeypatch: 
     assert lines[2]["attempt"] >= 1
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records that a generator of the same seed would write again."""
+    return make(tmp_path_factory.mktemp("known") / "af", records=5).out
+
+
+def test_copies_of_training_people_are_drawn_again_and_said(tmp_path: Path, known: Path) -> None:
+    summary = make(tmp_path / "af", train=known)
+    assert summary.rejected["copy"] >= 5 and summary.redrawn >= 5
+    lines = [json.loads(line) for line in (tmp_path / "af/manifest.jsonl").read_text().splitlines()]
+    assert all(line["attempt"] >= 1 for line in lines[:5]) and lines[5]["attempt"] == 0
+    assert {line["copy_gate"] for line in lines} == {"on"}
+    card = (tmp_path / "af/DATASET_CARD.md").read_text()
+    assert "| Copy gate | on: kept apart from 5 people of the folder given with --train |" in card
+    assert "copy 5" in card and str(known) not in card
+    few = make(tmp_path / "few", train=known, records=3).out
+    assert bytes_of(few, "afib*").items() <= bytes_of(tmp_path / "af", "afib*").items()
+
+
+def test_copies_are_refused_alike_by_any_number_of_workers(tmp_path: Path, known: Path) -> None:
+    for name, workers in (("one", 1), ("two", 2)):
+        make(tmp_path / name, records=40, workers=workers, train=known)
+    sums = [(tmp_path / name / "SHA256SUMS.txt").read_bytes() for name in ("one", "two")]
+    assert sums[0] == sums[1]
+
+
+def test_without_the_copy_gate_the_card_says_so_loudly(tmp_path: Path) -> None:
+    summary = make(tmp_path / "af", records=1, copy_gate=False)
+    assert "OFF (--no-copy-gate)" in summary.copies
+    assert "**OFF (--no-copy-gate)" in (tmp_path / "af/DATASET_CARD.md").read_text()
+    assert json.loads((tmp_path / "af/manifest.jsonl").read_text())["copy_gate"] == "off"
+
+
 def test_a_record_that_keeps_failing_stops_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

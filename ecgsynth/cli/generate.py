@@ -45,13 +45,25 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people (12 leads: 10)."
 )
+@click.option(
+    "--train",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Keep records apart from these people, too.",
+)
+@click.option(
+    "--copy-gate/--no-copy-gate",
+    default=True,
+    help="Whether to refuse records that are too near to a training person.  [default: yes]",
+)
 @click.option("--max-redraws", type=click.IntRange(min=0), default=20, show_default=True, help="Per record.")
 def generate(lead: str | None, out: Path | None, shard: str | None, **options: Any) -> None:
     """Write a synthetic WFDB dataset with beat and rhythm annotations.
 
-    Every record passes a gate (integrity, lead algebra, the rhythm it claims) or is drawn again. The same
-    seed and options give the same bytes, and -n 5 gives the first five records of -n 50. What an interrupted
-    run had written stays in a hidden folder beside OUT; --resume goes on with it, to the same bytes.
+    Every record passes a gate (integrity, lead algebra, the rhythm it claims, not too near to a training
+    person) or is drawn again. The same seed and options give the same bytes, and -n 5 gives the first five
+    records of -n 50. What an interrupted run had written stays in a hidden folder beside OUT; --resume goes
+    on with it, to the same bytes.
 
     \b
     Examples:
@@ -107,6 +119,7 @@ def _report(summary: Summary, out: Path) -> str:
             f" ({rate:.0f} records/s).",
             *_taken_over(summary),
             _redrawn(summary),
+            f"Copy gate: {summary.copies.replace('**', '')}.",
             f"Contact sheet: {out / summary.contact_sheet.name}",
             f"Look closer:   ecgsynth plot {out}",
             f"Check it:      ecgsynth verify {out}",

@@ -49,5 +49,9 @@ def train(data: Path, out: Path, **options: Any) -> None:
         result = train_on_folder(TrainOptions(data=data, out=out, **options), progress=show)
     click.echo(f"Wrote {result.out}: {result.people} people, {result.steps} steps, {result.stopped}.")
     click.echo(
+        f"Beside it, {result.copies.name}: what generate keeps records apart by. Whoever holds it and a "
+        "recording can ask whether that was in training; keep it where the recordings are."
+    )
+    click.echo(
         f"Use it: ecgsynth generate --generator {options['generator']} --weights {result.out} --rhythm ..."
     )

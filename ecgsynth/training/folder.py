@@ -21,6 +21,9 @@ from ecgsynth.errors import CheckpointError, OptionError, OutputError, TooFewPeo
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.pack import pack
 from ecgsynth.population import FEWEST_PEOPLE
+from ecgsynth.privacy.copy_build import build_index, pack_strips
+from ecgsynth.privacy.copy_gate import index_beside
+from ecgsynth.privacy.copy_index import load_index, save_index
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import split_people
@@ -44,7 +47,8 @@ class TrainOptions:
     data : Path
         Folder of WFDB records.
     out : Path
-        Checkpoint to write; ``<out>.training`` beside it holds logs and what ``resume`` goes on from.
+        Checkpoint to write, with the copy index of its people beside it (``<out>`` ending in
+        ``.copies.safetensors``); ``<out>.training`` holds logs and what ``resume`` goes on from.
     rhythm : str or None
         Rhythm of records that do not say it themselves.
     labels : Path or None
@@ -97,12 +101,15 @@ class TrainResult:
     people, steps : int
     stopped : str
         Why it ended, in words.
+    copies : Path
+        Index of the people's strips, by which ``generate`` refuses copies.
     """
 
     out: Path
     people: int
     steps: int
     stopped: str
+    copies: Path
 
 
 def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
@@ -150,8 +157,12 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
         "people_held_out": len(held),
         "prior": prior,
     }
+    # First, so that weights are never there without it.
+    save_index(build_index(pack_strips(arrays), {}, like=load_index()), index_beside(options.out))
     save_checkpoint(options.out, final, {"generator": options.generator, "training": notes, **description})
-    return TrainResult(options.out, len(people), steps, _why(steps, options, validation))
+    return TrainResult(
+        options.out, len(people), steps, _why(steps, options, validation), index_beside(options.out)
+    )
 
 
 def _train(
