@@ -131,8 +131,7 @@ class Summary:
     redrawn : int
         Draws that failed the gate.
     rejected : dict of str to int
-        How many of them failed each check; one draw can fail several. ``copy`` is too near to a
-        training person.
+        How many of them failed each check (``copy``: near a training person); one can fail several.
     copies : str
         Whom records were kept apart from.
     contact_sheet : Path
@@ -197,7 +196,8 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
             if progress is not None:
                 progress(writer.added, total)
         taken_over = len(writer.taken_over)
-        out = writer.finish(_card_rows(options, digest, copies.note, tally.redrawn, tally.rejected))
+        rows = _card_rows(options, digest, tally.redrawn, tally.rejected)
+        out = writer.finish({**rows, "Copy gate": copies.note, **_bound(metadata)})
     elapsed = time.monotonic() - began
     sheet = out / "contact_sheet.png"
     return Summary(out, total, tally.redrawn, dict(tally.rejected), copies.note, sheet, elapsed, taken_over)
@@ -273,7 +273,7 @@ class _Worker:
             indices, attempts = list(pending), list(pending.values())
             drawn = self.sampler.draw(self.wish, indices, attempts)
             verdicts = [check_record(record, self.calibration) for record in drawn]
-            # Together, which is ten times faster than one by one and gives the same.
+            # Judged together: faster than one by one, and the same.
             sound = [record for record, verdict in zip(drawn, verdicts, strict=True) if verdict.passed]
             near = iter(self.copies.judge(sound))
             for i, record, verdict in zip(indices, drawn, verdicts, strict=True):
@@ -326,7 +326,7 @@ def _start_worker(options: GenerateOptions, copies: CopyGate, digest: str) -> _W
 
 
 def _card_rows(
-    options: GenerateOptions, digest: str, copies: str, redrawn: int, rejected: Counter[str]
+    options: GenerateOptions, digest: str, redrawn: int, rejected: Counter[str]
 ) -> dict[str, object]:
     wish = options.wish()
     asked = {
@@ -343,7 +343,6 @@ def _card_rows(
         "Weights (SHA-256)": digest,
         "Seed": options.seed,
         "Asked": ", ".join(f"{key} {value}" for key, value in sorted(asked.items())),
-        "Copy gate": copies,
         "Draws the gate turned down": f"{redrawn} ({turned_down})" if redrawn else "none",
     }
 
@@ -352,3 +351,10 @@ def _shard(options: GenerateOptions) -> str:
     part, parts = options.shard or (1, 1)
     span = options.span()
     return f"{part} of {parts}: records {span.start} to {span.stop - 1} of {options.records}"
+
+
+def _bound(metadata: dict[str, Any]) -> dict[str, str]:
+    """The differential privacy that a checkpoint states."""
+    said = metadata.get("training", {}).get("dp")
+    text = "epsilon {epsilon:g}, delta {delta:g}, unit {unit}"
+    return {"Differential privacy of the weights": text.format(**said)} if said else {}

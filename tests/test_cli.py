@@ -214,13 +214,13 @@ def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_summary_says_what_was_drawn_again_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = Summary(Path("/x/af"), 50, 2, {"rate": 2, "p_wave": 1}, Path("/x/af/contact_sheet.png"), 0.5)
+    done = Summary(Path("/x/af"), 50, 2, {"rate": 2, "p_wave": 1}, "none", Path("/x/sheet.png"), 0.5)
     generating(monkeypatch, lambda *_, **__: done)
     result = run("generate", "--rhythm", "afib", "-n", "50", "--out", "af")
     assert result.stdout.splitlines()[:3] == [
         "Wrote 50 records to af in 0.5 s (100 records/s).",
         "The gate turned down 2 draws, which were drawn again (checks failed: p_wave 1, rate 2).",
-        "Contact sheet: af/contact_sheet.png",
+        "Copy gate: none.",
     ]
 
 

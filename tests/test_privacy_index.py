@@ -197,7 +197,7 @@ def test_own_weights_need_an_index_a_folder_or_a_word(
     weights = tmp_path / "vt.safetensors"
     with pytest.raises(OptionError, match=r"vt\.copies\.safetensors.*--train DIR.*--no-copy-gate"):
         open_gate("cvae", weights, {})
-    private = open_gate("cvae", weights, {"differential_privacy": {"epsilon": 8.0}})
+    private = open_gate("cvae", weights, {"training": {"dp": {"epsilon": 8.0}}})
     assert len(private.indexes) == 1 and "would break" in private.note
     save_index(index, index_beside(weights))
     assert len(open_gate("cvae", weights, {}).indexes) == 2

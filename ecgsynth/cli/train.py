@@ -30,6 +30,13 @@ from ecgsynth.cli.console import guarded, progress
 @click.option("--log", type=click.Choice(["csv", "tensorboard"]), default="csv", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--allow-few-people", is_flag=True, help="Learn rhythms shown by fewer than 3 people.")
+@click.option(
+    "--dp-epsilon",
+    type=float,
+    default=None,
+    help="Differential privacy: bound on what one person can change. Needs Opacus (extra dp).",
+)
+@click.option("--dp-delta", type=float, default=1e-5, show_default=True, help="Its delta, under 1/people.")
 @click.option("--devices", default="auto", show_default=True, help="How many accelerators, or auto.")
 def train(data: Path, out: Path, **options: Any) -> None:
     """Train a generator on a folder of WFDB records.
@@ -38,9 +45,13 @@ def train(data: Path, out: Path, **options: Any) -> None:
     The rhythm of each record of DATA comes from its .atr marks, its SNOMED Dx comment, a CSV, or --rhythm.
     Some people are held out; training stops when it no longer gets better on them.
 
+    With --dp-epsilon, --steps steps are taken, each of --batch-size people on average, and nobody is held
+    out: only the mean waveforms are refined, and whatever is done with the weights is bounded.
+
     \b
     Examples:
       ecgsynth train my_vt --rhythm vt --out vt.safetensors
+      ecgsynth train my_af --rhythm afib --out af.safetensors --dp-epsilon 8 --steps 150 --batch-size 64
       ecgsynth generate --rhythm vt --weights vt.safetensors -n 500
     """
     with guarded(out, " Continue with --resume."), progress("Training") as show:
@@ -48,10 +59,13 @@ def train(data: Path, out: Path, **options: Any) -> None:
 
         result = train_on_folder(TrainOptions(data=data, out=out, **options), progress=show)
     click.echo(f"Wrote {result.out}: {result.people} people, {result.steps} steps, {result.stopped}.")
-    click.echo(
-        f"Beside it, {result.copies.name}: what generate keeps records apart by. Whoever holds it and a "
-        "recording can ask whether that was in training; keep it where the recordings are."
-    )
+    if options["dp_epsilon"] is not None:
+        click.echo(f"What is bounded, and what is not: {result.out.with_suffix('.privacy.md')}")
+    if result.copies is not None:
+        click.echo(
+            f"Beside it, {result.copies.name}: what generate keeps records apart by. Whoever holds it and a "
+            "recording can ask whether that was in training; keep it where the recordings are."
+        )
     click.echo(
         f"Use it: ecgsynth generate --generator {options['generator']} --weights {result.out} --rhythm ..."
     )

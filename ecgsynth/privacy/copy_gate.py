@@ -88,7 +88,7 @@ def open_gate(
         if beside.is_file():
             found.append(load_index(beside))
             told.append(f"{found[-1].notes['people']} people of {beside.name} ({_digest(beside)})")
-        elif "differential_privacy" in metadata:
+        elif "dp" in metadata.get("training", {}):
             told.append("not those of the private training, whose bound a comparison would break")
         elif train is None:
             raise OptionError(

@@ -41,7 +41,8 @@ _DEVIATIONS: Final = 3.0
 #: Length of a code as whole numbers. Any partial sum of a product of two stays below 2**24, where float32 is
 #: exact: a likeness does not depend on how many records are looked up at once, or in which order it is added.
 _LENGTH: Final = 4000
-_BLOCK: Final = 8192
+#: Windows compared at a time: what fits in a cache.
+_BLOCK: Final = 1024
 
 
 @dataclass(frozen=True)

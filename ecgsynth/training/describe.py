@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.errors import OptionError
+
 #: Ages of a group are kept as this many quantiles, and only of groups of at least this many people: fewer
 #: would come close to listing them.
 _QUANTILES, _FEWEST = 11, 10
+_PLACE = ("rhythm", "source", "lead")
 
 
 def describe_people(pack: Mapping[str, NDArray[Any]], people: set[str]) -> dict[str, Any]:
@@ -53,6 +56,36 @@ def describe_people(pack: Mapping[str, NDArray[Any]], people: set[str]) -> dict[
         "demographics": {
             key: _summary(found) for key, found in sorted(groups.items()) if len(found) >= _FEWEST
         },
+    }
+
+
+def private_description(metadata: Mapping[str, Any], pack: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    """What a privately trained checkpoint says of people: those of the weights that it started from.
+
+    Of the people of `pack` it says which rhythms and leads there are, which is taken as public, and nothing
+    else. Counts and ages are those of the weights before.
+
+    Raises
+    ------
+    OptionError
+        If a rhythm of `pack` is one that the weights have not learned from people before: with its conditions
+        never seen, a bounded update would not make it.
+    """
+    places = sorted(
+        {(str(r), str(s), str(lead)) for r, s, lead in zip(*(pack[k] for k in _PLACE), strict=True)}
+    )
+    names = sorted({place[0] for place in places})
+    known = metadata["population"]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise OptionError(
+            f"--dp-epsilon: the weights to start from know no {', '.join(unknown)}; private training refines "
+            f"rhythms that they know ({', '.join(known)}). Leave the others out, or use other --from-weights."
+        )
+    return {
+        "population": {name: known[name] for name in names},
+        "spread": [[*place, 1] for place in places],
+        "demographics": {},
     }
 
 

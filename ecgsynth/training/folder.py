@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgsynth.batches import Strips, load_strips, source_wander
+from ecgsynth.batches import Strips, load_strips
 from ecgsynth.checkpoint import file_sha256, load_checkpoint, save_checkpoint, shipped_weights
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import CheckpointError, OptionError, OutputError, TooFewPeopleError
@@ -26,15 +26,16 @@ from ecgsynth.privacy.copy_gate import index_beside
 from ecgsynth.privacy.copy_index import load_index, save_index
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
-from ecgsynth.split import split_people
-from ecgsynth.training.describe import describe_people
+from ecgsynth.training.describe import describe_people, private_description
+from ecgsynth.training.holding import hold_out
 from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
+from ecgsynth.training.private import Budget, check_budget, train_private
+from ecgsynth.training.private_statement import statement
 from ecgsynth.training.run import Progress, RunOptions, run
+from ecgsynth.training.sources import measured_wander, with_sources
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 
-#: Fewest people in all for keeping some out to stop by.
-ENOUGH_TO_HOLD_OUT = 8
 _PRIOR_STEPS, _NOISE_STEPS = 600, 300
 
 
@@ -71,6 +72,10 @@ class TrainOptions:
         Learn rhythms shown by fewer than `FEWEST_PEOPLE` people.
     devices : str
         Number of accelerators or processes, or ``auto``.
+    dp_epsilon : float or None
+        Train with differential privacy, one person as the unit: see :mod:`ecgsynth.training.private`.
+        What that covers is written beside the checkpoint (``.privacy.md``).
+    dp_delta : float
     """
 
     data: Path
@@ -89,6 +94,8 @@ class TrainOptions:
     seed: int = 0
     allow_few_people: bool = False
     devices: str = "auto"
+    dp_epsilon: float | None = None
+    dp_delta: float = 1e-5
 
 
 @dataclass(frozen=True)
@@ -100,16 +107,16 @@ class TrainResult:
     out : Path
     people, steps : int
     stopped : str
-        Why it ended, in words.
-    copies : Path
-        Index of the people's strips, by which ``generate`` refuses copies.
+        Why it ended.
+    copies : Path or None
+        Index by which ``generate`` refuses copies of these people; none of a private training.
     """
 
     out: Path
     people: int
     steps: int
     stopped: str
-    copies: Path
+    copies: Path | None
 
 
 def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
@@ -127,6 +134,8 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
         If the checkpoint cannot be written.
     """
     _check_target(options)
+    if options.dp_epsilon is not None:
+        check_budget(options.dp_epsilon, options.dp_delta, options.generator, options.resume)
     start = options.from_weights or shipped_weights(options.generator)
     net, metadata = load_checkpoint(start)
     if metadata["generator"] != options.generator:
@@ -139,8 +148,10 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     description = describe_people(arrays, people)
     _check_people(description["population"], options)
     net = with_sources(net, sorted({str(name) for name in arrays["source"]}))
-    net.wander_power.copy_(torch.from_numpy(_wander(net, arrays)))
-    learned, held = _hold_out(arrays, options.seed)
+    if options.dp_epsilon is not None:
+        return _privately(net, metadata, arrays, options, start, progress)
+    net.wander_power.copy_(torch.from_numpy(measured_wander(net, arrays)))
+    learned, held = hold_out(arrays, options.seed)
     strips = load_strips(arrays, net.config, learned)
     validation = load_strips(arrays, net.config, held) if held else None
     task = _train(net, strips, validation, options, start, arrays, progress)
@@ -163,6 +174,28 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     return TrainResult(
         options.out, len(people), steps, _why(steps, options, validation), index_beside(options.out)
     )
+
+
+def _privately(
+    net: StripNet,
+    metadata: dict[str, Any],
+    arrays: dict[str, NDArray[Any]],
+    options: TrainOptions,
+    start: Path,
+    progress: Progress | None,
+) -> TrainResult:
+    """A checkpoint that says of these people what the bound covers: no counts, no ages, no index."""
+    description = private_description(metadata, arrays)
+    budget = Budget(
+        options.dp_epsilon or 0.0, options.dp_delta, options.steps, options.batch_size, options.lr
+    )
+    said = train_private(net, arrays, budget, progress)
+    notes = {"steps": options.steps, "lr": options.lr, "started_from": file_sha256(start), "dp": said}
+    save_checkpoint(options.out, net, {"generator": options.generator, "training": notes, **description})
+    card = options.out.with_suffix(".privacy.md")
+    card.write_text(statement(said), encoding="utf-8", newline="\n")
+    spent = f"epsilon {said['epsilon']:g} at delta {said['delta']:g} spent"
+    return TrainResult(options.out, said["people"], options.steps, spent, None)
 
 
 def _train(
@@ -194,30 +227,6 @@ def _train(
     return task
 
 
-def with_sources(net: StripNet, names: list[str]) -> StripNet:
-    """`net` with sources added that it does not know; each starts as the mean of those it knows."""
-    fresh = [name for name in names if name not in net.config.sources]
-    if not fresh:
-        return net
-    config = dataclasses.replace(net.config, sources=(*net.config.sources, *fresh))
-    grown = StripNet(config)
-    state = net.state_dict()
-    for key, tensor in grown.state_dict().items():
-        if tensor.shape != state[key].shape:
-            mean = state[key].mean(0, keepdim=True)
-            state[key] = torch.cat([state[key], mean.expand(len(fresh), *mean.shape[1:])])
-    grown.load_state_dict(state)
-    return grown.eval()
-
-
-def _wander(net: StripNet, arrays: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Wander spectra: measured for sources in `arrays`, kept for the others."""
-    power = net.wander_power.numpy().astype(np.float64)
-    measured = source_wander(arrays, net.config)
-    present = np.isin(net.config.sources, arrays["source"])
-    return np.where(present[:, None], measured, power)
-
-
 def _records(options: TrainOptions) -> Iterator[Record]:
     given = find_rhythm(options.rhythm).name if options.rhythm else None
     for record in read_folder(options.data, options.labels):
@@ -237,18 +246,6 @@ def _check_people(population: dict[str, Any], options: TrainOptions) -> None:
                 "generated is their fingerprint. Give subjects in --labels, add recordings, or pass "
                 "--allow-few-people."
             )
-
-
-def _hold_out(arrays: dict[str, NDArray[Any]], seed: int) -> tuple[set[str], set[str]]:
-    """People to learn from and people to stop by; nobody is held out where there are few."""
-    rhythms: dict[str, set[str]] = {}
-    for subject, rhythm in zip(arrays["subject"], arrays["rhythm"], strict=True):
-        rhythms.setdefault(str(subject), set()).add(str(rhythm))
-    if len(rhythms) < ENOUGH_TO_HOLD_OUT:
-        return set(rhythms), set()
-    split = split_people(rhythms, fractions=(0.7, 0.2, 0.1), seed=seed)
-    learned = set(split.train) | set(split.test)
-    return (learned, set(split.val)) if learned and split.val else (set(rhythms), set())
 
 
 def _check_target(options: TrainOptions) -> None:
