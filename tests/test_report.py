@@ -185,6 +185,22 @@ def test_real_people_are_shown_only_when_asked(
 
 
 @pytest.mark.usefixtures("lenient")
+def test_an_audit_in_the_synthetic_folder_gets_a_section(
+    folders: tuple[Path, Path], tmp_path: Path, compared: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ecgsynth.report.page_privacy.officer_section",
+        lambda found: '<section class="privacy">Found</section>',
+    )
+    sides = {side: {"records": 24, "left_out": []} for side in ("synthetic", "train", "holdout")}
+    findings = {"inputs": sides, "warnings": [], "near_duplicates": {"pairs": []}}
+    (folders[0] / "privacy.json").write_text(json.dumps(findings))
+    judge(*folders, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.index('<section class="privacy" id="privacy">Found') < page.index('id="rejected"')
+
+
+@pytest.mark.usefixtures("lenient")
 def test_failing_records_are_named_and_fail_the_set(
     folders: tuple[Path, Path], tmp_path: Path, drawn: dict[str, list[Record]], compared: list[Any]
 ) -> None:

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 @click.option("--lead", default=None, help="12, or names such as II or I,V1.  [default: those in common]")
 @click.option("--show-real", is_flag=True, help="Draw real strips too: the report then shows people.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a record cannot be read.")
+@click.option(
+    "--privacy",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Findings of ecgsynth audit to show.  [default: privacy.json in SYNTHETIC, if any]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
 @engine_options

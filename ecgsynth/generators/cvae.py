@@ -51,8 +51,13 @@ def reconstruction(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> t
     error = batch["signal"] / batch["gain"].exp()[:, None, None] - mean
     rest = net.lapped(error)
     likelihood = 0.5 * (rest.detach().square() * torch.exp(-spread) + spread).flatten(1).sum(1)
-    of_mean = 0.5 * (rest.square() * torch.exp(-spread.detach() / 2)).flatten(1).sum(1)
-    return likelihood, of_mean + absolute_error(error, batch["fine"])
+    return likelihood, error_of_mean(error, rest, spread, batch["fine"])
+
+
+def error_of_mean(error: Tensor, rest: Tensor, spread: Tensor, fine: Tensor) -> Tensor:
+    """The mean's own loss ``[B]``: its error, weighed by the variances, which are held, and as it is."""
+    weighed = 0.5 * (rest.square() * torch.exp(-spread.detach() / 2)).flatten(1).sum(1)
+    return weighed + absolute_error(error, fine)
 
 
 def absolute_error(error: Tensor, fine: Tensor) -> Tensor:

@@ -74,6 +74,8 @@ class ReportOptions:
         Replace `out` if it is a report.
     quick : bool
         A tenth of the strips and a quarter of the resamples: for a first look.
+    privacy : Path or None
+        Findings of ``ecgsynth audit`` to show; those in the synthetic folder by default.
     """
 
     synthetic: Path
@@ -89,6 +91,7 @@ class ReportOptions:
     address: str | None = None
     overwrite: bool = False
     quick: bool = False
+    privacy: Path | None = None
 
     def crew(self) -> Engine:
         """Who does the work."""

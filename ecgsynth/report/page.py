@@ -23,6 +23,7 @@ from ecgsynth.report.markup import (
     text,
     verdict_badge,
 )
+from ecgsynth.report.page_privacy import find_audit, privacy_section
 from ecgsynth.report.page_rhythm import rhythm_section
 from ecgsynth.report.style import CSS
 from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title
@@ -117,6 +118,13 @@ def rhythms(report: Report) -> str:
     """Each rhythm in full."""
     claimed = [found for found in report.findings.rhythms.values() if found.claimed]
     return "".join(rhythm_section(report.content, found) for found in claimed)
+
+
+def privacy(report: Report) -> str:
+    """What an audit found, where there was one."""
+    options = report.findings.options
+    path = find_audit(options.synthetic, options.privacy)
+    return "" if path is None else privacy_section(path, report.content["synthetic"]["records"])
 
 
 def rejected(report: Report) -> str:
@@ -229,7 +237,7 @@ def folders(report: Report) -> str:
 
 
 #: Sections after the heading, in order.
-SECTIONS: Final[tuple[Section, ...]] = (verdicts, rhythms, rejected, calibrated, folders)
+SECTIONS: Final[tuple[Section, ...]] = (verdicts, rhythms, privacy, rejected, calibrated, folders)
 
 
 def page(report: Report) -> str:

@@ -84,10 +84,12 @@ def write_report(options: ReportOptions, stage: Stage = _silent) -> Outcome:
     OutputError
         If ``out`` exists or cannot be written.
     """
+    from ecgsynth.report.page_privacy import find_audit
     from ecgsynth.report.writing import write_files
 
     check_target(options.out, options.overwrite, REPORT)
     options.crew()  # refuses an engine that is not there before any work
+    find_audit(options.synthetic, options.privacy)
     findings = examine(options, stage)
     with stage("Comparing") as show:
         for done, found in enumerate(findings.rhythms.values()):

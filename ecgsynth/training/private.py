@@ -17,7 +17,7 @@ import math
 import secrets
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ecgsynth.batches import StripBatches, load_strips
 from ecgsynth.errors import OptionError
-from ecgsynth.generators.cvae import encode, reconstruction
+from ecgsynth.generators.cvae import encode, error_of_mean, record_vector
 from ecgsynth.generators.learned import StripNet
 
 #: Parts of the decoder that make the mean of a strip and nothing else: the only ones that change.
@@ -35,7 +35,7 @@ TRAINED: Final = ("decoder.templates.", "decoder.mean.")
 #: Largest norm of one person's gradient, in units of the loss (absolute error per sample, over gain). Fixed
 #: in advance, not fitted to the data; gradients of people of public databases are 2 to 6 long.
 CLIP: Final = 1.0
-#: Strips of a person per step. A person with more counts no more.
+#: Strips of a person, drawn once. A person with longer recordings counts no more.
 STRIPS_EACH: Final = 4
 #: Beyond this the bound says nothing: exp(50) is more than any odds.
 MOST_EPSILON: Final = 50.0
@@ -69,6 +69,17 @@ class Budget:
     steps: int
     people_per_step: int
     lr: float
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Strips of one person as the trained parts meet them."""
+
+    frames: Tensor
+    fine: Tensor
+    record: Tensor
+    spread: Tensor
+    target: Tensor
 
 
 def check_budget(epsilon: float, delta: float, generator: str, resume: bool) -> None:
@@ -151,8 +162,9 @@ def train_private(
     rate = min(1.0, budget.people_per_step / len(names))
     noise = _noise(find_noise, budget, rate)
     seed = secrets.randbits(63) if secret is None else secret
-    rng, gauss = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    people = [StripBatches(load_strips(arrays, net.config, {name}), STRIPS_EACH, 0) for name in names]
+    draw, gauss = np.random.default_rng((seed, 0)), torch.Generator().manual_seed(seed)
+    strips = np.random.default_rng((seed, 1))
+    people = [_prepare(net, arrays, name, strips) for name in names]
     trained = _only(net, TRAINED)
     optimizer = optimizer_kind(
         torch.optim.Adam(trained, lr=budget.lr),
@@ -164,9 +176,9 @@ def train_private(
     accountant = accountant_kind()
     mean = [p.detach().clone() for p in trained]
     for step in range(budget.steps):
-        taken = [own for own, drawn in zip(people, rng.random(len(people)) < rate, strict=True) if drawn]
+        taken = [own for own, drawn in zip(people, draw.random(len(people)) < rate, strict=True) if drawn]
         optimizer.zero_grad()
-        for p, grads in zip(trained, _per_person(net, trained, taken, rng, gauss), strict=True):
+        for p, grads in zip(trained, _per_person(net, trained, taken), strict=True):
             p.grad_sample = grads  # type: ignore[attr-defined]
         optimizer.step()
         accountant.step(noise_multiplier=noise, sample_rate=rate)
@@ -238,25 +250,33 @@ def _only(net: StripNet, prefixes: tuple[str, ...]) -> list[torch.nn.Parameter]:
     return chosen
 
 
-def _per_person(
-    net: StripNet,
-    trained: list[torch.nn.Parameter],
-    taken: list[StripBatches],
-    rng: np.random.Generator,
-    gauss: torch.Generator,
-) -> list[Tensor]:
+def _per_person(net: StripNet, trained: list[torch.nn.Parameter], taken: list[_Person]) -> list[Tensor]:
     """One gradient per person: ``[people, *shape]`` of each parameter; nobody may have been taken."""
-    rows = [torch.autograd.grad(_loss(net, own, rng, gauss), trained) for own in taken]
+    rows = [torch.autograd.grad(_loss(net, own), trained) for own in taken]
     if not rows:
         return [p.new_zeros((0, *p.shape)) for p in trained]
     return [torch.stack(parts) for parts in zip(*rows, strict=True)]
 
 
-def _loss(net: StripNet, own: StripBatches, rng: np.random.Generator, gauss: torch.Generator) -> Tensor:
-    """Error of the mean over some strips of one person, in units of the gain and per sample."""
+@torch.no_grad()
+def _prepare(
+    net: StripNet, arrays: Mapping[str, NDArray[Any]], name: str, rng: np.random.Generator
+) -> _Person:
+    """What the parts that stay make of some strips of one person: made once, in half precision."""
+    own = StripBatches(load_strips(arrays, net.config, {name}), STRIPS_EACH, 0)
     batch = own.batch(own.draw(rng), rng)
-    with torch.no_grad():
-        mean, log_variance = encode(net, batch)
-        latent = mean + torch.exp(log_variance / 2) * torch.randn(mean.shape, generator=gauss)
-    error = reconstruction(net, batch, latent)[1]
-    return error.mean() / batch["signal"][0].numel()
+    seen: list[Tensor] = []
+    hook = net.decoder.norm.register_forward_hook(lambda module, inputs, x: seen.append(x))
+    record = record_vector(net, batch, encode(net, batch)[0])
+    _, spread = net.decoder(batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"])
+    hook.remove()
+    target = batch["signal"] / batch["gain"].exp()[:, None, None]
+    return _Person(*(x.half() for x in (seen[0], batch["fine"], record, spread, target)))
+
+
+def _loss(net: StripNet, own: _Person) -> Tensor:
+    """Error of the mean over the strips of one person, in units of the gain and per sample."""
+    frames, fine, record, spread, target = (getattr(own, f.name).float() for f in fields(own))
+    mean = net.decoder.mean(frames.transpose(1, 2)) + net.decoder.templates(fine, record)
+    error = target - mean
+    return error_of_mean(error, net.lapped(error), spread, fine).mean() / target[0].numel()
