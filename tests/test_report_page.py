@@ -13,7 +13,7 @@ from ecgsynth.report.charts import distribution_figure, strip_figure, strip_reco
 from ecgsynth.report.document import to_json
 from ecgsynth.report.ground import Ground
 from ecgsynth.report.histograms import distribution
-from ecgsynth.report.markup import number, scale
+from ecgsynth.report.markup import interval, number, scale
 from ecgsynth.report.staging import staged
 from ecgsynth.report.strips import Strip
 from ecgsynth.report.svg import inline_svg
@@ -36,7 +36,7 @@ def test_a_document_is_plain_and_finite() -> None:
 
 def test_charts_take_the_colours_of_the_page_and_keep_their_ids_apart() -> None:
     entry_ = distribution(np.arange(9.0), np.arange(9.0))
-    drawn = [inline_svg(distribution_figure(entry_, "QT", "ms"), 'a "<b>"', key) for key in ("a", "b", "a")]
+    drawn = [inline_svg(distribution_figure(entry_, "ms"), 'a "<b>"', key) for key in ("a", "b", "a")]
     assert drawn[0] == drawn[2]
     assert "var(--synthetic)" in drawn[0]
     assert "var(--real-fill)" in drawn[0]
@@ -67,7 +67,17 @@ def test_numbers_read_well() -> None:
         "512",
         "−0.50",
     ]
-    drawn = scale((0, 1), {"value": 2, "low": 0, "high": 3}, dict.fromkeys(("value", "low", "high")), [], "x")
+    assert (number(1.0, percent=True), number(0.995, percent=True)) == ("100 %", "99.5 %")
+    assert interval(0.9813, 1.0, percent=True) == "98.1 to 100 %"
+    assert interval(-0.0004, 4.2, 1.23) == "0.00 to 4.20"
+    drawn = scale(
+        (0, 1),
+        {"value": 2, "low": 0, "high": 3},
+        dict.fromkeys(("value", "low", "high")),
+        [],
+        "x",
+        ("0", "1"),
+    )
     assert "left:100.0%" in drawn
     assert "dot" not in drawn
 

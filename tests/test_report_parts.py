@@ -213,7 +213,12 @@ def test_the_auc_is_judged_beside_real_against_real(
 
 def test_coverage_is_judged_beside_real_against_real() -> None:
     assert judge_coverage(measured(0.87, 0.8, 0.9, 0.95)).outcome == "met"
-    assert judge_coverage(measured(0.5, 0.4, 0.6, 0.95)).outcome == "missed"
+    missed, failed = (
+        judge_coverage(measured(0.5, 0.4, 0.6, 0.95)),
+        judge_coverage(measured(0.4, 0.3, 0.6, 0.95)),
+    )
+    assert (missed.outcome, missed.fails) == ("missed", False)
+    assert (failed.outcome, failed.fails) == ("missed", True)
     assert judge_coverage(measured(0.8, 0.6, 0.9, 0.95)).outcome == "unclear"
     assert judge_coverage(measured(0.9, 0.9, 0.9, 0.0)).outcome == "unclear"
 

@@ -91,10 +91,10 @@ def draw_correlation(ax: Axes, leads: Sequence[str], matrix: Any, title: str) ->
     ax.set_title(title, fontsize=FONT_SIZE, color=TRACE, loc="left", pad=3)
 
 
-def distribution_figure(entry: Mapping[str, Any], title: str, unit: str) -> Figure:
-    """A small chart of one feature."""
-    figure, ax = small_figure(2.15, 1.35)
-    draw_distribution(ax, entry, title, unit)
+def distribution_figure(entry: Mapping[str, Any], unit: str) -> Figure:
+    """A small chart of one feature, without its title."""
+    figure, ax = small_figure(1.8, 1.05)
+    draw_distribution(ax, entry, "", unit)
     return figure
 
 

@@ -32,6 +32,8 @@ class Deciding:
     percent : bool
     ends : (float, float)
         Of the scale.
+    names : (str, str)
+        What stands under its ends.
     """
 
     title: str
@@ -43,6 +45,7 @@ class Deciding:
     outcome: str
     percent: bool
     ends: tuple[float, float]
+    names: tuple[str, str]
 
 
 def deciding_numbers(content: Mapping[str, Any], rhythm: str) -> list[Deciding]:
@@ -68,17 +71,18 @@ def _gate(entry: Mapping[str, Any], outcome: str) -> Deciding:
         _NONE if reference is None else reference["rate"],
         "nobody to compare with" if reference is None else reference["who"],
         bar,
-        "" if bar is None else f"needs {100 * bar:.1f} % or more (2 points under)",
+        "" if bar is None else f"needs at least {100 * bar:.1f} % (real less {100 * GATE_SLACK:.0f} points)",
         outcome,
         True,
         (math.floor(10 * lowest) / 10, 1.0),
+        (f"{10 * math.floor(10 * lowest)} %", "100 %"),
     )
 
 
 def _auc(measured: Mapping[str, Any], outcome: str) -> Deciding:
     own, real = _both(measured)
     bar = None if real["value"] is None else max(0.5, real["value"]) + AUC_MEDIUM
-    needs = "" if bar is None else f"needs {bar:.2f} or less (0.5: cannot tell)"
+    needs = "" if bar is None else f"needs at most {bar:.2f}"
     return Deciding(
         "Told apart by a classifier: AUC",
         own,
@@ -89,13 +93,14 @@ def _auc(measured: Mapping[str, Any], outcome: str) -> Deciding:
         outcome,
         False,
         (0.3, 1.0),
+        ("0.3", "1 (always)"),
     )
 
 
 def _coverage(measured: Mapping[str, Any], outcome: str) -> Deciding:
     own, real = _both(measured)
     bar = None if real["value"] is None else COVERAGE_RATIO * real["value"]
-    needs = "" if bar is None else f"needs {bar:.2f} or more ({COVERAGE_RATIO:g} of real)"
+    needs = "" if bar is None else f"needs at least {bar:.2f} ({COVERAGE_RATIO:g} of real)"
     return Deciding(
         "As varied as real people: coverage",
         own,
@@ -106,6 +111,7 @@ def _coverage(measured: Mapping[str, Any], outcome: str) -> Deciding:
         outcome,
         False,
         (0.0, 1.0),
+        ("0", "1 (all)"),
     )
 
 

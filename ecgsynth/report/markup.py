@@ -20,19 +20,29 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def number(value: float | None, *, percent: bool = False) -> str:
-    """Two significant digits or three, or a share in percent; a dash where there is none."""
+def decimals(value: float) -> int:
+    """Decimals that leave two or three significant digits."""
+    return 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+
+
+def number(value: float | None, digits: int | None = None, *, percent: bool = False) -> str:
+    """``value`` with so many decimals, or a share in percent; a dash where there is none."""
     if value is None or value != value:
         return "–"
     if percent:
-        return f"{100 * value:.1f} %"
-    digits = 3 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    return f"{value:.{digits}f}".replace("-", "−")
+        return "100 %" if value == 1 else f"{100 * value:.1f} %"
+    shown = f"{value:.{decimals(value) if digits is None else digits}f}"
+    return (shown.lstrip("-") if float(shown) == 0 else shown).replace("-", "−")
 
 
-def interval(low: float | None, high: float | None, *, percent: bool = False) -> str:
-    """``(0.41 to 0.67)``."""
-    return f"({number(low, percent=percent)} to {number(high, percent=percent)})"
+def interval(
+    low: float | None, high: float | None, value: float | None = None, *, percent: bool = False
+) -> str:
+    """``0.41 to 0.67``, with as many decimals as ``value`` has."""
+    if percent:
+        return f"{number(low, percent=True).removesuffix(' %')} to {number(high, percent=True)}"
+    digits = None if value is None or value != value else decimals(value)
+    return f"{number(low, digits)} to {number(high, digits)}"
 
 
 def verdict_badge(verdict: str) -> str:
@@ -52,10 +62,11 @@ def scale(
     own: Mapping[str, float | None],
     bars: Iterable[float],
     told: str,
+    names: tuple[str, str],
 ) -> str:
     """A track from one end to the other with the real interval, the synthetic one, and where the bars stand.
 
-    ``real`` and ``own`` have ``value``, ``low`` and ``high``.
+    ``real`` and ``own`` have ``value``, ``low`` and ``high``; ``names`` stand under the ends.
     """
     low, high = ends
 
@@ -74,7 +85,8 @@ def scale(
         parts.append(f'<i class="whisker" style="left:{left}%;width:{at(own["high"]) - left:.2f}%"></i>')
     if own["value"] is not None:
         parts.append(f'<i class="dot" style="left:{at(own["value"])}%"></i>')
-    return f'<div class="scale" role="img" aria-label="{text(told)}">{"".join(parts)}</div>'
+    track = f'<div class="scale" role="img" aria-label="{text(told)}">{"".join(parts)}</div>'
+    return f'{track}<div class="ends"><span>{text(names[0])}</span><span>{text(names[1])}</span></div>'
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()) -> str:

@@ -51,7 +51,7 @@ def verdicts(report: Report) -> str:
     cards = "".join(_card(report, name) for name, ours in claimed.items() if ours)
     others = ", ".join(text(RHYTHMS[name].title) for name, ours in claimed.items() if not ours)
     rest = f'<p class="small">Only in the real folder, so not judged: {others}.</p>' if others else ""
-    return f'{_notices(content)}{cards}{_key()}{rest}<p class="small quiet">{text(LIMITS)}</p>'
+    return f'{_notices(content)}{cards}{_key()}{rest}<p class="small quiet">{text(LIMITS)}</p>{_contents()}'
 
 
 def _notices(content: dict[str, Any]) -> str:
@@ -94,14 +94,14 @@ def _number(entry: Deciding) -> str:
     if own["value"] is None:
         return f'<div><div class="name">{text(entry.title)}</div><b>–</b>{outcome_tag(entry.outcome)}</div>'
     shown = number(own["value"], percent=entry.percent)
-    spread = interval(own["low"], own["high"], percent=entry.percent)
+    spread = interval(own["low"], own["high"], own["value"], percent=entry.percent)
     beside = f"{entry.real_title}: {number(real['value'], percent=entry.percent)}"
-    told = f"{entry.title} {shown} {spread}; {beside}; {entry.needs}"
+    told = f"{entry.title} {shown} ({spread}); {beside}; {entry.needs}"
     bars = [] if entry.bar is None else [entry.bar]
     return (
         f'<div><div class="name">{text(entry.title)}</div><b>{shown}</b>{outcome_tag(entry.outcome)}'
-        f"{scale(entry.ends, real, own, bars, told)}"
-        f'<div class="small">95 % interval {spread[1:-1]}</div><div class="small quiet">{text(beside)}'
+        f"{scale(entry.ends, real, own, bars, told, entry.names)}"
+        f'<div class="small">95 % interval {spread}</div><div class="small quiet">{text(beside)}'
         f"{'; ' if entry.needs else ''}{text(entry.needs)}</div></div>"
     )
 
@@ -109,9 +109,19 @@ def _number(entry: Deciding) -> str:
 def _key() -> str:
     return (
         '<div class="key"><span><i style="background:var(--synthetic)"></i>synthetic, with its 95 % interval'
-        '</span><span><i style="background:var(--real-fill)"></i>real against real, with its own</span>'
+        '</span><span><i style="background:var(--real-fill)"></i>real, with its own</span>'
         "<span>dotted: where “met” ends</span></div>"
     )
+
+
+def _contents() -> str:
+    places = {
+        "rejected": "Rejected records",
+        "calibration": "How it was calibrated",
+        "folders": "What was read",
+    }
+    links = "".join(f'<a href="#{key}">{title}</a>' for key, title in places.items())
+    return f'<nav class="key">{links}</nav>'
 
 
 def rhythms(report: Report) -> str:
@@ -211,7 +221,7 @@ def folders(report: Report) -> str:
     for side in ("synthetic", "real"):
         s = report.content[side]
         said = [
-            f"{s['records']} records, {s['people']} {'people' if side == 'real' else 'of their own'}, "
+            f"{s['records']} records, {s['people']} {'people' if side == 'real' else 'subjects'}, "
             f"{number(s['seconds']['median'])} s (median)",
             f"Hz: {counted(s['fs_hz'])}",
             f"leads: {counted(s['leads'], 6)}",

@@ -21,9 +21,9 @@ from ecgsynth.rhythms import RHYTHMS
 #: Words for the goal of a metric.
 GOALS: Final = {"low": "lower is better", "high": "higher is better", "half": "0.5 is best"}
 ROLES: Final = {
-    "worst": "Most synthetic-looking",
-    "median": "In the middle",
-    "best": "Most real-looking",
+    "worst": "Worst",
+    "median": "Median",
+    "best": "Best",
     "first": "Not ranked",
     "real": "Real",
 }
@@ -88,8 +88,9 @@ def _strips(found: RhythmFindings) -> str:
             f'<figure><figcaption>{text(words)}</figcaption><div class="paper{wide}">{drawn}</div></figure>'
         )
     return (
-        '<h3>Strips</h3><p class="small quiet">As compared, not as stored. A square is 0.2 s '
-        f"by 0.5 mV.</p>{''.join(figures)}"
+        '<h3>Strips</h3><p class="small quiet">As compared, not as stored. A square is 0.2 s by 0.5 mV. '
+        "Ranked by a classifier that has seen neither them nor their people.</p>"
+        f"{''.join(figures)}"
     )
 
 
@@ -110,8 +111,8 @@ def _distributions(own: Mapping[str, Any], rhythm: str) -> str:
     for k, (name, entry) in enumerate(entries.items()):
         title, unit = feature_title(name)
         words = f"{title}: distribution of synthetic over real strips"
-        drawn = inline_svg(distribution_figure(entry, title, unit), words, f"{rhythm}-chart{k}")
-        charts.append(f"<figure>{drawn}{_unmeasured(entry)}</figure>")
+        drawn = inline_svg(distribution_figure(entry, unit), words, f"{rhythm}-chart{k}")
+        charts.append(f"<figure><h4>{text(title)}</h4>{drawn}{_unmeasured(entry)}</figure>")
     if not charts:
         return ""
     told = ", ".join(
@@ -162,10 +163,9 @@ def _metrics(content: Mapping[str, Any], own: Mapping[str, Any]) -> str:
         goal = GOALS.get(about["goal"], "")
         head = f"<strong>{text(about['title'])}</strong><br><small class='quiet'>{goal}</small>"
         if measured["assessable"]:
-            ends = [interval(measured[f"{side}low"], measured[f"{side}high"]) for side in ("", "real_")]
             values = [
-                f"{number(measured[f'{side}value'])} <small>{end}</small>"
-                for side, end in zip(("", "real_"), ends, strict=True)
+                f"{number(measured[f'{side}value'])}<br><small>({spread_of(measured, side)})</small>"
+                for side in ("", "real_")
             ]
         else:
             values = [f"not assessable: {text(measured['note'])}", "–"]
@@ -173,7 +173,14 @@ def _metrics(content: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     heads = ("Metric", "Synthetic", "Real against real", "What it says")
-    return f"<h3>Every metric, with 95 % intervals</h3>{table(heads, rows)}"
+    return (
+        f'<h3>Every metric, with 95 % intervals</h3><div class="metrics">{table(heads, rows, (1, 2))}</div>'
+    )
+
+
+def spread_of(measured: Mapping[str, Any], side: str) -> str:
+    """The interval of the synthetic (``""``) or of the real number (``"real_"``), in its decimals."""
+    return interval(measured[f"{side}low"], measured[f"{side}high"], measured[f"{side}value"])
 
 
 def _gate(content: Mapping[str, Any], rhythm: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ecgsynth.paper import FULL, HALF, QUIET
+from ecgsynth.paper import FULL, HALF, QUIET, Scale
+from ecgsynth.records import Record
 from ecgsynth.report.charts import (
     ONE_COLUMN,
     draw_correlation,
@@ -20,7 +21,7 @@ from ecgsynth.report.deciding import Deciding, deciding_numbers
 from ecgsynth.report.findings import RhythmFindings
 from ecgsynth.report.flow import MARGIN, WIDTH, Flow
 from ecgsynth.report.markup import interval, number
-from ecgsynth.report.page_rhythm import GOALS, caption
+from ecgsynth.report.page_rhythm import GOALS, caption, spread_of
 from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title, feature_title
 from ecgsynth.rhythms import RHYTHMS
 
@@ -91,9 +92,9 @@ def verdicts(report: Report, flow: Flow) -> None:
 def _row(entry: Deciding) -> tuple[str, str, str, str, str]:
     own, real = entry.own, entry.real
     shown = number(own["value"], percent=entry.percent)
-    spread = interval(own["low"], own["high"], percent=entry.percent)
+    spread = interval(own["low"], own["high"], own["value"], percent=entry.percent)
     beside = f"{number(real['value'], percent=entry.percent)}, {entry.real_title}"
-    return entry.title, f"{shown} {spread}", beside, entry.needs, entry.outcome
+    return entry.title, f"{shown} ({spread})", beside, entry.needs, entry.outcome
 
 
 def rhythms(report: Report, flow: Flow) -> None:
@@ -114,17 +115,27 @@ def rhythms(report: Report, flow: Flow) -> None:
 def _strips(found: RhythmFindings, flow: Flow) -> None:
     if found.ground is None:
         return
+    if found.shown:
+        flow.text(_scale_of(strip_record(found.shown[0].strip, found.ground)), 7.5, QUIET, before=1)
     for shown in found.shown:
         record = strip_record(shown.strip, found.ground)
-        scale = FULL if len(record.leads) <= ONE_COLUMN else HALF
+        scale = _paper(record)
         height = strip_size(record, scale)[1]
         flow.need(height + 9)
         flow.text(caption(shown), 8, before=2.5)
         flow.top -= 1.5
         draw_strip(flow.ax, record, MARGIN, flow.top, scale)
         flow.top -= height
-    if found.shown:
-        flow.text(f"{scale.mm_per_s:g} mm/s, {scale.mm_per_mv:g} mm/mV.", 6.5, QUIET, before=0.5)
+
+
+def _paper(record: Record) -> Scale:
+    """True to scale where a strip fits across the page, else half of it."""
+    return FULL if len(record.leads) <= ONE_COLUMN else HALF
+
+
+def _scale_of(record: Record) -> str:
+    scale = _paper(record)
+    return f"Strips as compared, not as stored; {scale.mm_per_s:g} mm/s, {scale.mm_per_mv:g} mm/mV."
 
 
 def _charts(report: Report, rhythm: str, flow: Flow) -> None:
@@ -158,10 +169,7 @@ def _metrics(report: Report, rhythm: str, flow: Flow) -> None:
     for name, measured in content["rhythms"][rhythm]["metrics"].items():
         about = content["metrics"].get(name, {"title": name, "goal": ""})
         if measured["assessable"]:
-            own, real = (
-                f"{number(measured[p + 'value'])} {interval(measured[p + 'low'], measured[p + 'high'])}"
-                for p in ("", "real_")
-            )
+            own, real = (f"{number(measured[p + 'value'])} ({spread_of(measured, p)})" for p in ("", "real_"))
         else:
             own, real = f"not assessable: {measured['note']}", ""
         rows.append((about["title"], GOALS.get(about["goal"], ""), own, real))

@@ -238,8 +238,8 @@ def _error(findings: Findings) -> GateError | RecordError | TooFewPeopleError | 
     if failing:
         why = findings.rhythms[failing[0]].because[0]
         return GateError(
-            f"{findings.synthetic.folder.name}: {', '.join(failing)} fails: {why}. The report says which "
-            "records."
+            f"{findings.synthetic.folder.name}: {', '.join(failing)} fails: {why}. The report shows the "
+            "numbers and the records."
         )
     unreadable = [u for side in (findings.synthetic, findings.real) for u in side.folder.unreadable.values()]
     if unreadable and findings.options.strict:

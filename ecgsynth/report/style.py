@@ -38,6 +38,7 @@ small, .small, figcaption { font-size: .84rem; line-height: 1.4; }
 .card header { display: flex; flex-wrap: wrap; gap: .3rem .8rem; align-items: baseline; }
 .card h2 { border: 0; margin: 0; padding: 0; font-size: 1.12rem; }
 .verdict { font-weight: 650; border-radius: 999px; padding: .08rem .7rem; white-space: nowrap; }
+h2 .verdict { font-size: .95rem; vertical-align: .12em; }
 .good { color: var(--good); background: var(--good-soft); }
 .warn { color: var(--warn); background: var(--warn-soft); }
 .bad { color: var(--bad); background: var(--bad-soft); }
@@ -60,6 +61,10 @@ small, .small, figcaption { font-size: .84rem; line-height: 1.4; }
 .key i { display: inline-block; width: 14px; height: 10px; border-radius: 2px; margin-right: .35rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(205px, 1fr)); gap: .6rem .9rem; }
 figure { margin: .6rem 0; } .grid figure { margin: 0; }
+h4 { font-size: .84rem; font-weight: 600; line-height: 1.3; margin: 0 0 .15rem; }
+.grid figure { display: flex; flex-direction: column; justify-content: flex-end; }
+.ends { display: flex; justify-content: space-between; font-size: .75rem; line-height: 1.2;
+  color: var(--quiet); margin: -.1rem 0 .25rem; }
 svg { display: block; width: 100%; height: auto; }
 .paper { overflow-x: auto; } .paper svg { min-width: 660px; } .paper.wide svg { min-width: 940px; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 1rem; }
@@ -69,6 +74,7 @@ th, td { text-align: left; vertical-align: top; padding: .38rem .6rem .38rem 0;
   border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; color: var(--quiet); font-size: .84rem; }
 td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.metrics th:first-child { width: 13rem; } .metrics td.number { padding-right: 1.2rem; }
 .wrap { overflow-wrap: anywhere; }
 code { font: .84em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--link); }
@@ -80,6 +86,9 @@ ul { margin: .3rem 0; padding-left: 1.2rem; } li { margin: .15rem 0; max-width: 
   table.stack thead { display: none; }
   table.stack tr { display: block; border-bottom: 1px solid var(--rule); padding: .4rem 0; }
   table.stack td { display: block; border: 0; padding: .08rem 0; white-space: normal; }
+  .metrics td[data-name="What it says"] { display: none !important; }
+  .metrics td br { display: none; }
+  .metrics td small { margin-left: .3rem; }
   table.stack td[data-name]::before { content: attr(data-name) ": "; color: var(--quiet); }
 }
 @media print { .card, figure, tr { break-inside: avoid; } details:not([open]) > * { display: block; } }

@@ -30,13 +30,15 @@ AUC_SMALL: Final = 0.056
 AUC_COPIES: Final = 0.45
 #: Coverage over that of real against real.
 COVERAGE_RATIO: Final = 0.9
+#: Under this share of it most kinds of real people have no counterpart at all, and the set fails.
+COVERAGE_MOST: Final = 0.5
 #: Metrics of `ecgsynth.fidelity.distribution` that decide, with the gate.
 DECIDING: Final = ("auc", "coverage")
 
 WHY: Final = {
     "gate": (
         "Pass rate of the record gate within 2 points of that of the real strips here. Missed: the 95 % "
-        "interval of the difference (Newcombe 1998) lies under -2 points as a whole. Where only the point "
+        "interval of the difference (Newcombe 1998) lies under −2 points as a whole. Where only the point "
         "estimate does, it is unclear."
     ),
     "auc": (
@@ -49,7 +51,8 @@ WHY: Final = {
     "coverage": (
         "Share of real strips that have a synthetic one nearby, at least 0.9 of what other real people "
         "reach. Missed: under 0.9 with the upper 95 % limit under it too. Where only the point estimate is, "
-        "it is unclear."
+        "it is unclear. Missed and under half of what other real people reach, the set stands for a minority "
+        "of them, and fails."
     ),
 }
 
@@ -95,7 +98,7 @@ def judge_gate(synthetic: Rate | None, real: Rate | None, reference: str) -> Cri
 
 def percent(share: float) -> str:
     """A share in percent."""
-    return f"{100 * share:.1f} %"
+    return "100 %" if share == 1 else f"{100 * share:.1f} %"
 
 
 def judge_auc(measured: Measured | None) -> Criterion:
@@ -143,6 +146,8 @@ def judge_coverage(measured: Measured | None) -> Criterion:
     words = f"they cover {percent(ratio)} of what other real people cover"
     if ratio >= COVERAGE_RATIO:
         return Criterion("coverage", "met", words)
+    if high < COVERAGE_RATIO and ratio < COVERAGE_MOST:
+        return Criterion("coverage", "missed", f"{words}: most kinds of people are missing", fails=True)
     if high < COVERAGE_RATIO:
         return Criterion("coverage", "missed", f"{words}: less varied than real people")
     return Criterion("coverage", "unclear", f"{words}, with too wide an interval to tell")

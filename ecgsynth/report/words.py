@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 #: Title and unit of features (`ecgsynth.fidelity.features`); others appear under their own name.
@@ -53,6 +54,8 @@ FEATURE_TITLES: Final[dict[str, tuple[str, str]]] = {
     "concentration": ("Power at that frequency", ""),
     "quiet": ("Share of quiet samples", ""),
 }
+#: Features that are numbered: levels of the samples, and shares of the power in bands.
+_LEVEL, _BAND = re.compile(r"q(\d\d)"), re.compile(r"band_([\d.]+)_([\d.]+)")
 #: Shown first, where they were measured: what a clinician reads off a strip.
 FAMILIAR: Final = ("rate", "nrmssd", "p_height", "p_score", "qrs_ms", "r_height", "qt_ms", "t_height")
 
@@ -89,7 +92,7 @@ VERDICT_MEANING: Final[dict[str, str]] = {
     "looks real": "The gate passes as many as of real strips, a classifier tells at best few of them, and "
     "they are as varied as real people.",
     "distinguishable": "Plausible record by record, but as a set told from real ones, or less varied.",
-    "fails": "Not fit as a set: too many records are implausible for the rhythm, or look copied.",
+    "fails": "Not fit to stand for real people with this rhythm.",
     "not assessable": "Too little to tell. This is not a pass.",
 }
 LIMITS: Final = (
@@ -102,7 +105,12 @@ LIMITS: Final = (
 def feature_title(name: str) -> tuple[str, str]:
     """Title and unit of a feature; those of further leads begin with the lead's name (``"V1 r_height"``)."""
     lead, _, own = name.rpartition(" ")
-    title, unit = FEATURE_TITLES.get(own, (own.replace("_", " "), ""))
+    if level := _LEVEL.fullmatch(own):
+        title, unit = f"Level that {int(level[1])} % of samples are under", "mV"
+    elif band := _BAND.fullmatch(own):
+        title, unit = f"Power at {band[1]} to {band[2]} Hz (log share)", ""
+    else:
+        title, unit = FEATURE_TITLES.get(own, (own.replace("_", " "), ""))
     return (f"{lead}: {title}" if lead else title), unit
 
 
