@@ -72,8 +72,13 @@ def _summary(outcome: Outcome) -> str:
         lines.append(f"Only in {found.real.folder.name}, so not judged: {', '.join(others)}.")
     lines.append(f"Record gate: {gate.passed} of {gate.total} records pass.")
     for side in (found.synthetic, found.real):
-        if side.folder.unreadable:
-            lines.append(f"{len(side.folder.unreadable)} records of {side.folder.name} could not be read.")
+        unreadable = list(side.folder.unreadable.values())
+        if unreadable:
+            lines.append(
+                f"{len(unreadable)} records of {side.folder.name} could not be read and were left out, such "
+                f"as {unreadable[0].record}: {unreadable[0].why}"
+            )
+        lines += [f"{side.folder.name}: {note}" for note in side.notes]
     lines.append(f"Look at it: {outcome.out / 'report.html'} (or report.pdf; all numbers: fidelity.json)")
     return "\n".join(lines)
 

@@ -85,7 +85,8 @@ def verdicts(report: Report, flow: Flow) -> None:
         rows = [_row(entry) for entry in deciding_numbers(content, name)]
         if rows:
             heads = ("", "Synthetic (95 %)", "Beside", "Needed", "")
-            flow.rows(heads, (0.24, 0.2, 0.28, 0.2, 0.08), rows)
+            flow.top -= 1.5
+            flow.rows(heads, (0.25, 0.18, 0.25, 0.25, 0.07), rows, 8)
     flow.text(LIMITS, 7.5, QUIET, before=3)
 
 
