@@ -6,7 +6,7 @@ put it in the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -140,10 +140,7 @@ def privacy(report: Report) -> str:
 def rejected(report: Report) -> str:
     """What the gate turned down and why, and what could not be read."""
     gate = report.content["gate"]
-    said = (
-        f"{gate['passed']} of {gate['total']} synthetic records pass in all that they claim. A record can "
-        "fail several checks."
-    )
+    said = passed(gate)
     rows = [
         (f"{text(check_title(name))} <code>{text(name)}</code>", str(count), text(gate["examples"][name]))
         for name, count in gate["reasons"].items()
@@ -164,6 +161,26 @@ def rejected(report: Report) -> str:
         inside = table(("Record", "Rhythm", "Reasons"), listed)
         parts.append(f"<details><summary>The records, by name</summary>{inside}{rest}</details>")
     return "".join(parts) + _unreadable(report)
+
+
+def passed(gate: Mapping[str, Any]) -> str:
+    """How many records passed, in a sentence."""
+    if gate["passed"] == gate["total"]:
+        return f"None: all {gate['total']} synthetic records pass in all that they claim."
+    return (
+        f"{gate['total'] - gate['passed']} of {gate['total']} synthetic records fail. A record can fail "
+        "several checks."
+    )
+
+
+def heading(content: Mapping[str, Any]) -> str:
+    """What stands beside what, in a sentence."""
+    real = content["real"]
+    quick = " A first look (--quick): fewer strips and resamples." if content["options"]["quick"] else ""
+    return (
+        f"{content['synthetic']['records']} synthetic records beside {real['records']} real ones of "
+        f"{real['people']} people ({real['name']}).{quick}"
+    )
 
 
 def _unreadable(report: Report) -> str:
@@ -261,7 +278,6 @@ def page(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark">'
         f"<title>Fidelity: {title}</title><style>{CSS}</style></head>\n<body><main>"
-        f"<h1>Fidelity of {synthetic}</h1><p class='quiet'>{content['synthetic']['records']} synthetic "
-        f"records beside {content['real']['records']} real ones of {content['real']['people']} people "
-        f"({real}).</p>{body}</main></body></html>\n"
+        f"<h1>Fidelity of {synthetic}</h1><p class='quiet'>{text(heading(content))}</p>"
+        f"{body}</main></body></html>\n"
     )

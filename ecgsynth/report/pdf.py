@@ -21,14 +21,13 @@ from ecgsynth.report.deciding import Deciding, deciding_numbers
 from ecgsynth.report.findings import RhythmFindings
 from ecgsynth.report.flow import MARGIN, WIDTH, Flow
 from ecgsynth.report.markup import interval, number
+from ecgsynth.report.page import Report, heading, passed
 from ecgsynth.report.page_rhythm import GOALS, caption, spread_of
 from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title, feature_title
 from ecgsynth.rhythms import RHYTHMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ecgsynth.report.page import Report
 
 #: Colours of the verdicts on paper.
 INK: Final = {
@@ -67,8 +66,7 @@ def verdicts(report: Report, flow: Flow) -> None:
     content = report.content
     flow.text(f"Fidelity of {content['synthetic']['name']}", 15, bold=True)
     flow.text(
-        f"{content['synthetic']['records']} synthetic records beside {content['real']['records']} real ones "
-        f"of {content['real']['people']} people ({content['real']['name']}).",
+        heading(content),
         9,
         QUIET,
         before=1.5,
@@ -185,7 +183,7 @@ def rejected(report: Report, flow: Flow) -> None:
     gate = report.content["gate"]
     flow.new_page()
     flow.text("Rejected by the record gate", 13, bold=True)
-    flow.text(f"{gate['passed']} of {gate['total']} synthetic records pass in all that they claim.", before=1)
+    flow.text(passed(gate), before=1)
     flow.top -= 2
     rows = [(check_title(n), str(count), gate["examples"][n]) for n, count in gate["reasons"].items()]
     if rows:

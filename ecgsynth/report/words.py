@@ -93,7 +93,7 @@ VERDICT_MEANING: Final[dict[str, str]] = {
     "they are as varied as real people.",
     "distinguishable": "Plausible record by record, but as a set told from real ones, or less varied.",
     "fails": "Not fit to stand for real people with this rhythm.",
-    "not assessable": "Too little to tell. This is not a pass.",
+    "not assessable": "Cannot be told from what there is. This is not a pass.",
 }
 LIMITS: Final = (
     "A verdict compares one folder with another. It does not say that a record is safe to diagnose from, "
