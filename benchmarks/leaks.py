@@ -19,18 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from leaks_dcr import dcr
 from leaks_planting import CHANGES, Source, as_record, set_aside, sources_of
 from leaks_report import markdown, plot
 
 from ecgsynth.datasets import read_all
-from ecgsynth.fidelity.features import FEATURES
 from ecgsynth.pack import trainable
 from ecgsynth.privacy.calibration import Limits, fit_limits
 from ecgsynth.privacy.copies import Match, find_copies
 from ecgsynth.privacy.gallery import Gallery, build_gallery
 from ecgsynth.privacy.membership import membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
-from ecgsynth.privacy.reidentification import reidentification
+from ecgsynth.privacy.same_person import same_person
 from ecgsynth.privacy.samples import Sample, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
@@ -44,8 +44,6 @@ RHYTHMS = "nsr,afib,sinus_bradycardia,bigeminy,paced,vt,vf"
 SETS_OF = ("exact", "noise 0.05 mV")
 #: Records of a contaminated set.
 SET_SIZE = 600
-#: Rows of each side that sdmetrics compares: its time grows with the square.
-DCR_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -122,32 +120,41 @@ def found_share(world: World, planted: Planted) -> dict[str, Any]:
     """How many leaks are listed as near-duplicates of the right person, and as theirs by the verification."""
     pairs = near_duplicates(world.gallery, planted.matches, world.limits)["pairs"]
     near = {p["synthetic"] for p in pairs if p["subject"] in planted.owners[p["synthetic"]]}
-    met = verified(world, planted.samples)
-    known = {name for name, subjects in met.items() if subjects & planted.owners.get(name, set())}
+    met = verified(world, planted.samples, world.holdout.samples)
+    known = {name for name, subject in met.items() if subject in planted.owners[name]}
     n = len(planted.owners)
     return {"n": n, "near": len(near), "known": len(known), "either": len(near | known)}
 
 
-def verified(world: World, samples: Sequence[Sample]) -> dict[str, set[str]]:
-    """Records that the verification lists, with the people it names."""
-    found = reidentification(world.train.samples, world.holdout.samples, samples, world.verifier)
-    met: dict[str, set[str]] = {}
-    for row in found["listed"]:
-        met.setdefault(row["synthetic"], set()).add(row["subject"])
-    return met
+def verified(world: World, samples: Sequence[Sample], limits: Sequence[Sample]) -> dict[str, str]:
+    """Records that are listed for a person, by the beats; the limit is set by the people of ``limits``."""
+    rows = same_person(world.train.samples, world.train.known, limits, samples, world.verifier)
+    return {row["synthetic"]: row["subject"] for row in rows}
 
 
 def false_positives(world: World) -> dict[str, dict[str, Any]]:
-    """Records of strangers that are listed, per rhythm and in all."""
+    """Strangers' records that are listed, per rhythm and in all.
+
+    Near-duplicates are counted on the part val. The verification learned from those people, so it is
+    counted on either half of the test people with the limit from the other half.
+    """
     pairs = near_duplicates(world.gallery, world.clean_matches, world.limits)["pairs"]
     near = {p["synthetic"] for p in pairs}
-    known = set(verified(world, world.clean.samples))
+    people = np.random.default_rng(0).permutation(sorted(world.holdout.people))
+    half = set(people[::2].tolist())
+    sides = [
+        [s for s in world.holdout.samples if (s.strip.subject in half) == side] for side in (True, False)
+    ]
+    known = set(verified(world, sides[0], sides[1])) | set(verified(world, sides[1], sides[0]))
     rows: dict[str, dict[str, Any]] = {}
-    rhythms = sorted({s.strip.rhythm for s in world.clean.samples})
+    rhythms = sorted({s.strip.rhythm for s in [*world.clean.samples, *world.holdout.samples]})
     for rhythm in ["all", *rhythms]:
-        own = {s.strip.record for s in world.clean.samples if rhythm in ("all", s.strip.rhythm)}
-        rows[rhythm] = {"n": len(own), "near": len(own & near), "known": len(own & known)}
-        rows[rhythm]["either"] = len(own & (near | known))
+        own, other = (
+            {s.strip.record for s in side.samples if rhythm in ("all", s.strip.rhythm)}
+            for side in (world.clean, world.holdout)
+        )
+        rows[rhythm] = {"n": len(own), "near": len(own & near)}
+        rows[rhythm] |= {"n_known": len(other), "known": len(other & known)}
     return rows
 
 
@@ -169,27 +176,8 @@ def contaminated(
     ]
     found = near_duplicates(world.gallery, matches, world.limits)
     verdict = found["per_rhythm"][rhythm]["verdict"]
-    return {"verdict": verdict, "listed": found["count"], **dcr(world, [s for _, s in drawn], rhythm, rng)}
-
-
-def dcr(world: World, samples: Sequence[Sample], rhythm: str, rng: np.random.Generator) -> dict[str, float]:
-    """sdmetrics' distance-to-closest-record scores on the feature table; 1 is said to be private."""
-    import pandas as pd
-    from sdmetrics.single_table import DCRBaselineProtection, DCROverfittingProtection
-
-    def table(side: Sequence[Sample]) -> Any:
-        rows = np.array([s.features for s in side])
-        return pd.DataFrame(np.where(np.isfinite(rows), rows, 0.0), columns=FEATURES)
-
-    metadata = {"columns": {name: {"sdtype": "numerical"} for name in FEATURES}}
-    sides = (world.train.of(rhythm), world.holdout.of(rhythm), samples)
-    size = min(DCR_ROWS, *map(len, sides))
-    train, holdout, synthetic = (
-        table([side[i] for i in rng.permutation(len(side))[:size]]) for side in sides
-    )
-    baseline = DCRBaselineProtection.compute(train, synthetic, metadata, "strips")
-    over = DCROverfittingProtection.compute(train, synthetic, holdout, metadata, "strips")
-    return {"dcr_baseline": float(baseline), "dcr_overfitting": float(over)}
+    scores = dcr(world.train.of(rhythm), world.holdout.of(rhythm), [s for _, s in drawn], rng)
+    return {"verdict": verdict, "listed": found["count"], **scores}
 
 
 def membership_power(world: World, share: float, seeds: int) -> dict[str, Any]:

@@ -23,6 +23,10 @@ BARS = {
 }
 
 
+#: Rhythms without conducted beats: nobody's beats can be known in them.
+WITHOUT = ("vt", "vf", "vflutter")
+
+
 def _kinds(results: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(row["kind"] for row in results["detection"]))
 
@@ -72,13 +76,19 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     lines.append(f"| **false positives** | 1 | {_rate(false['all'], 'near')} | {' | '.join(cells)} |")
     same, thousand = _pooled(results, "same person"), results["one_in_a_thousand"]
+    beats = [
+        row for row in results["detection"] if row["kind"] == "same person" and row["rhythm"] not in WITHOUT
+    ]
+    n, hits = sum(row["n"] for row in beats), sum(row["either"] for row in beats)
     lines += [
         "",
-        f"Same person: {same['near']} of {same['n']} by the copy search alone, {same['known']} by the "
-        "verification; both "
-        f"together list {_rate(false['all'], 'either')} of strangers' records. One exact leak among 1,000 "
-        "records: listed "
-        f"by name in {thousand['listed']} of {thousand['tried']} sets.",
+        f"Same person: {same['near']} of {same['n']} by the copy search alone, {same['known']} by their "
+        "beats; in "
+        f"rhythms with conducted beats {_share(hits, n)} %. By their beats "
+        f"{_rate(false['all'], 'known', 'n_known')} of "
+        "strangers' records are listed. "
+        f"One exact leak among 1,000 records: listed by name in {thousand['listed']} of {thousand['tried']} "
+        "sets.",
         "",
         *_sets(results),
         "",
@@ -87,8 +97,8 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rate(row: dict[str, Any], key: str) -> str:
-    n = row["n"]
+def _rate(row: dict[str, Any], key: str, of: str = "n") -> str:
+    n = row[of]
     low, high = (100 * limit(row[key], n, 0.975) for limit in (lower_limit, upper_limit))
     return f"{100 * row[key] / n:.1f} % ({low:.1f}-{high:.1f})"
 

@@ -23,7 +23,8 @@ from ecgsynth.privacy.intervals import (
 from ecgsynth.privacy.membership import ATTACKS, judge_attack, membership
 from ecgsynth.privacy.reidentification import reidentification
 from ecgsynth.privacy.representation import nearest
-from ecgsynth.privacy.samples import BEAT, Sample, Side
+from ecgsynth.privacy.same_person import judge_listed, same_person
+from ecgsynth.privacy.samples import BEAT, Known, Sample, Side
 from ecgsynth.privacy.traces import Strip
 from ecgsynth.privacy.unusual import unusual_few
 from ecgsynth.privacy.verifier import Verifier, beat_channels, build_net
@@ -197,8 +198,27 @@ def test_reidentification_sees_repeated_people_and_no_others() -> None:
     leaked = reidentification(TRAIN, HOLDOUT, leaky(1.0), untrained())
     assert leaked["verdict"] == "fail"
     assert leaked["people_met_train"] > 3 * leaked["people_met_holdout"]
-    right = {(row["synthetic"].split("/")[1], row["subject"].split("/")[1]) for row in leaked["listed"]}
-    assert len(right) > 20 and np.mean([a == b for a, b in right]) > 0.9
+
+
+def test_repeated_people_are_listed_by_name_and_strangers_are_not() -> None:
+    verifier = untrained()
+    rows = same_person(TRAIN, [], HOLDOUT, leaky(0.25), verifier)
+    right = {
+        row["synthetic"] for row in rows if row["synthetic"].split("/")[1] == row["subject"].split("/")[1]
+    }
+    assert len(right) >= 36 and len(rows) <= len(right) + 4
+    assert judge_listed(rows, leaky(0.25), HOLDOUT)["afib"]["verdict"] == "fail"
+    clean = same_person(TRAIN, [], HOLDOUT, CLEAN, verifier)
+    assert len(clean) <= 6 and judge_listed(clean, CLEAN, HOLDOUT)["afib"]["verdict"] != "fail"
+    assert same_person(TRAIN, [], HOLDOUT[:0], CLEAN, verifier) == []
+
+
+def test_a_person_is_known_by_any_of_their_beats() -> None:
+    target, verifier = TRAIN[7], untrained()
+    assert target.beat is not None
+    known = [Known(target.strip.subject, "late", CLEAN[3].beat)] if CLEAN[3].beat is not None else []
+    rows = same_person(TRAIN, known, HOLDOUT, [CLEAN[3]], verifier)
+    assert [(row["subject"], row["train"]) for row in rows] == [(target.strip.subject, "late")]
 
 
 def test_people_whom_the_verifier_learned_from_are_left_out() -> None:

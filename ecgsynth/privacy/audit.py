@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from ecgsynth.privacy.inputs import (
 from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
 from ecgsynth.privacy.reidentification import reidentification
+from ecgsynth.privacy.same_person import judge_listed, same_person
 from ecgsynth.privacy.samples import Sample, Side, read_side
 from ecgsynth.privacy.unusual import unusual_few
 from ecgsynth.privacy.verifier import load_verifier
@@ -128,6 +129,9 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
     report |= _attacks(
         synthetic, train, holdout, options.seed, lambda d, n: show(860 + 120 * d // n, 1000, "attacks")
     )
+    rows = same_person(train.samples, train.known, holdout.samples, synthetic.samples, load_verifier())
+    per_rhythm = judge_listed(rows, synthetic.samples, holdout.samples)
+    report["same_person"] = {"count": len(rows), "pairs": rows, "per_rhythm": per_rhythm}
     report["unusual"] = unusual_few(
         synthetic, train, holdout, report["near_duplicates"]["pairs"], options.seed
     )
@@ -147,7 +151,7 @@ def _wanted(synthetic: Side, rhythms: Sequence[str]) -> Side:
             f"{', '.join(found) or 'none'}."
         )
     records = {s.strip.record for s in kept}
-    return Side(synthetic.name, [], kept, records, synthetic.rates, synthetic.unusable)
+    return replace(synthetic, samples=kept, records=records)
 
 
 def _limits(
@@ -210,7 +214,11 @@ def _of(side: Side, rhythm: str, made: Sequence[str]) -> list[Sample]:
 
 def overall(report: dict[str, Any]) -> dict[str, Any]:
     """The verdict on the whole, and which gates failed or could not be judged."""
-    rows = [("near_duplicates", r, row) for r, row in report["near_duplicates"]["per_rhythm"].items()]
+    rows = [
+        (name, r, row)
+        for name in ("near_duplicates", "same_person")
+        for r, row in report[name]["per_rhythm"].items()
+    ]
     rows += [(name, r, row) for name in SECTIONS for r, row in report[name].items()]
     rows += [("unusual", r, row) for r, row in report["unusual"]["gates"].items()]
     failed = [f"{name}: {rhythm}" for name, rhythm, row in rows if row["verdict"] == "fail"]

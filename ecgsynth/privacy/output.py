@@ -10,7 +10,8 @@ from typing import Any, Final
 from ecgsynth.errors import OutputError
 from ecgsynth.privacy.annex import write_annex
 from ecgsynth.privacy.audit import Audit
-from ecgsynth.privacy.wording import TITLES, privacy_page
+from ecgsynth.privacy.questions import TITLES
+from ecgsynth.privacy.wording import privacy_page
 
 FINDINGS: Final = ("privacy.json", "privacy.html")
 #: Near-duplicates named on the screen.

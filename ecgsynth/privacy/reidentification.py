@@ -16,8 +16,6 @@ Floats = NDArray[np.float64]
 
 #: Share of pairs of different people that the verification may take for one person.
 FAR: Final = 1e-3
-#: Share of holdout people whose nearest training person may be called theirs: who is listed by name.
-LISTED: Final = 0.01
 #: Fewest people of either side, and the widest interval of the difference behind a pass.
 FEWEST: Final = 20
 WIDEST: Final = 0.01
@@ -44,9 +42,8 @@ def reidentification(
     -------
     dict
         ``tar_train``, ``tar_holdout``, ``difference`` with 90 % limits (5 and 95 % points) and ``p``,
-        ``people_met_train``, ``people_met_holdout`` (share of people met by any record), ``listed`` (records
-        that are nearer to a training person than `LISTED` of holdout people are), the people counted and the
-        ``verdict``.
+        ``people_met_train``, ``people_met_holdout`` (share of people met by any record), the people counted
+        and the ``verdict``.
     """
     sides = [_usable(side, verifier) for side in (train, holdout)]
     made = [s for s in synthetic if s.beat is not None][:_MOST]
@@ -54,7 +51,7 @@ def reidentification(
     result: dict[str, Any] = {"train_people": people[0], "holdout_people": people[1], "records": len(made)}
     result["left_out"] = len({s.strip.subject for s in [*train, *holdout]} & verifier.people)
     if min(people) < 2 or len(made) < 2:
-        return result | {"verdict": "not assessable", "listed": []}
+        return result | {"verdict": "not assessable"}
     inside, outside, drawn = (verifier.embed(np.array([s.beat for s in side])) for side in (*sides, made))
     strangers = outside @ inside.T
     limit = float(np.quantile(strangers, 1 - FAR))
@@ -77,7 +74,6 @@ def reidentification(
         "p": round(_exchanged(train_rates, hold_rates, rng), 4),
         "people_met_train": round(float(train_met.mean()), 4),
         "people_met_holdout": round(float(hold_met.mean()), 4),
-        "listed": _listed(drawn, made, inside, sides[0], strangers, sides[1]),
     }
     return result | {"verdict": _verdict(result, level)}
 
@@ -98,37 +94,6 @@ def _accepted(
         np.add.at(rates, owner[start : start + 512], accept.mean(axis=1))
         np.logical_or.at(met, owner[start : start + 512], accept.any(axis=1))
     return rates / count, met
-
-
-def _listed(
-    drawn: Floats,
-    made: list[Sample],
-    inside: Floats,
-    train: list[Sample],
-    strangers: Floats,
-    holdout: list[Sample],
-) -> list[dict[str, Any]]:
-    """Records nearer to a training person than all but `LISTED` of holdout people come."""
-    people = np.unique([s.strip.subject for s in holdout], return_inverse=True)[1]
-    best = np.full(people.max() + 1, -1.0)
-    np.maximum.at(best, people, strangers.max(axis=1))
-    limit = float(np.quantile(best, 1 - LISTED))
-    rows = []
-    for start in range(0, len(drawn), 512):
-        likeness = drawn[start : start + 512] @ inside.T
-        nearest = likeness.argmax(axis=1)
-        for k, column in enumerate(nearest):
-            if likeness[k, column] > limit:
-                found, sample = train[int(column)], made[start + k]
-                rows.append(
-                    {
-                        "synthetic": sample.strip.record,
-                        "subject": found.strip.subject,
-                        "train": found.strip.record,
-                        "likeness": round(float(likeness[k, column]), 4),
-                    }
-                )
-    return sorted(rows, key=lambda row: (-row["likeness"], row["synthetic"]))
 
 
 def _exchanged(first: Floats, second: Floats, rng: np.random.Generator) -> float:

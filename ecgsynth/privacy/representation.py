@@ -42,11 +42,15 @@ class Points:
         return len(self.parts)
 
 
-def unit_beats(samples: Sequence[Sample]) -> Floats:
-    """Median beats [n, BEAT] of unit length, largest deflection upward, zeros where there is none."""
-    rows = np.array([np.zeros(BEAT) if s.beat is None else s.beat for s in samples]).reshape(-1, BEAT)
-    top = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)] if len(rows) else np.ones(0)
-    rows = rows * np.where(top < 0, -1.0, 1.0)[:, None]
+def beats_of(samples: Sequence[Sample]) -> Floats:
+    """Beats [n, BEAT] of samples in mV, zeros where there is none."""
+    return np.array([np.zeros(BEAT) if s.beat is None else s.beat for s in samples]).reshape(-1, BEAT)
+
+
+def unit_beats(beats: Floats) -> Floats:
+    """Beats [n, BEAT] of unit length, largest deflection upward; zeros stay zeros."""
+    top = beats[np.arange(len(beats)), np.abs(beats).argmax(axis=1)] if len(beats) else np.ones(0)
+    rows = beats * np.where(top < 0, -1.0, 1.0)[:, None]
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))
 
 
@@ -60,7 +64,7 @@ def represent(
     """
     real = [*train, *holdout]
     tables = [np.array([s.features for s in side]) for side in (real, train, holdout, synthetic)]
-    beats = [unit_beats(side) for side in (real, train, holdout, synthetic)]
+    beats = [unit_beats(beats_of(side)) for side in (real, train, holdout, synthetic)]
     feature_parts = _principal(_standardised(tables), FEATURE_PARTS)
     beat_parts = _principal(beats, BEAT_PARTS)
     sides = (train, holdout, synthetic)

@@ -26,6 +26,8 @@ BEAT: Final = 110
 #: Leads of a recording that are looked at, in this order, and how many of them.
 LEADS: Final = ("II", "MLII", "I", "V1", "V5", "V2")
 MOST_LEADS: Final = 2
+#: Beats taken of each rhythm of a long recording, so that the same person is known again at another time.
+MOST_BEATS: Final = 14
 #: Strips per lead, rhythm and recording of a person; of a synthetic record all are looked at.
 MOST_STRIPS: Final = 3
 
@@ -55,6 +57,15 @@ class Sample:
     sex: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """A beat that a person is known by: ``subject``, ``record`` and the beat [BEAT] in mV."""
+
+    subject: str
+    record: str
+    beat: Floats
+
+
 @dataclass
 class Side:
     """Recordings of one side of an audit.
@@ -66,6 +77,8 @@ class Side:
     traces : list of Trace
         Every lead, whole; only kept where the side is searched.
     samples : list of Sample
+    known : list of Known
+        Beats of all times of long recordings; only kept where the side is searched.
     records : set of str
         Names of the recordings read.
     rates : set of float
@@ -77,6 +90,7 @@ class Side:
     name: str
     traces: list[Trace] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    known: list[Known] = field(default_factory=list)
     records: set[str] = field(default_factory=set)
     rates: set[float] = field(default_factory=set)
     unusable: list[str] = field(default_factory=list)
@@ -117,19 +131,31 @@ def read_side(
         found = traces_of(record)
         side.records.add(record.name)
         side.rates.add(record.fs)
-        if whole:
-            side.traces += found
+        chosen = chosen_leads(found)
         taken = [
             sample_of(record, strip)
-            for trace in chosen_leads(found)
+            for trace in chosen
             for strip in strips_of(trace, 10_000 if every_strip else MOST_STRIPS)
         ]
+        if whole:
+            side.traces += found
+            side.known += _known(record, chosen, {(s.strip.lead, s.strip.at) for s in taken})
         if not taken:
             side.unusable.append(record.name)
         side.samples += taken
         if progress is not None:
             progress(len(side.records))
     return side
+
+
+def _known(record: Record, traces: Sequence[Trace], taken: set[tuple[str, float]]) -> list[Known]:
+    found = []
+    for trace in traces:
+        for strip in strips_of(trace, MOST_BEATS):
+            beat = beat_of(record, strip) if (strip.lead, strip.at) not in taken else None
+            if beat is not None:
+                found.append(Known(record.subject, record.name, beat))
+    return found
 
 
 def chosen_leads(traces: Sequence[Trace]) -> list[Trace]:
@@ -141,11 +167,7 @@ def chosen_leads(traces: Sequence[Trace]) -> list[Trace]:
 
 def sample_of(record: Record, strip: Strip) -> Sample:
     """Features and median beat of a strip of a record."""
-    start = round(strip.at * record.fs)
-    stop = min(record.n_samples, start + round(len(strip.signal) / SLOW_HZ * record.fs))
-    part = resample(record.pick((strip.lead,)).slice(start, stop), FINE_HZ)
-    level = bridge_gaps(np.asarray(part.signal, dtype=np.float64))[0]
-    peaks = detect_r_peaks(level, FINE_HZ)
+    level, peaks = _fine(record, strip)
     values = record_features(level, FINE_HZ, peaks)
     return Sample(
         strip,
@@ -157,8 +179,27 @@ def sample_of(record: Record, strip: Strip) -> Sample:
     )
 
 
+def beat_of(record: Record, strip: Strip) -> Floats | None:
+    """The median beat of a strip of a record, or None without beats."""
+    level, peaks = _fine(record, strip)
+    return median_beat(level, FINE_HZ, peaks)
+
+
+def _fine(record: Record, strip: Strip) -> tuple[Floats, NDArray[np.int64]]:
+    """A strip of a record at 250 Hz, and its R peaks."""
+    start = round(strip.at * record.fs)
+    stop = min(record.n_samples, start + round(len(strip.signal) / SLOW_HZ * record.fs))
+    part = resample(record.pick((strip.lead,)).slice(start, stop), FINE_HZ)
+    level = bridge_gaps(np.asarray(part.signal, dtype=np.float64))[0]
+    return level, detect_r_peaks(level, FINE_HZ)
+
+
 def median_beat(level: Floats, fs: float, peaks: NDArray[np.int64]) -> Floats | None:
-    """Median beat [BEAT] of one lead [samples] in mV at 250 Hz, or None with under four whole beats."""
+    """Median beat [BEAT] of one lead [samples] in mV at 250 Hz, or None with under four whole beats.
+
+    Of all beats, also in bigeminy: by the median of the commonest kind alone fewer people are known again
+    (53 % against 72 % of strips from another time of public recordings).
+    """
     shape = beat_shape(remove_baseline(level, fs), fs, peaks)
     if shape is None:
         return None

@@ -9,49 +9,14 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
+from ecgsynth.privacy.markup import STYLE, mark, percent, table
+from ecgsynth.privacy.questions import QUESTIONS, TITLES
 from ecgsynth.rhythms import RHYTHMS
 
-VERDICTS: Final = {"pass": "passed", "fail": "FAILED", "not assessable": "not assessable"}
-TITLES: Final = {
-    "near_duplicates": "Near-duplicates",
-    "membership": "Membership inference",
-    "reidentification": "Re-identification",
-    "singling_out": "Singling out",
-    "linkability": "Linkability",
-    "inference": "Inference",
-    "unusual": "The unusual few",
-}
-#: What each section asks, for people.
-QUESTIONS: Final = {
-    "near_duplicates": "Is a synthetic record a copy of someone's recording: shifted, cut, rescaled, turned "
-    "upside "
-    "down, stretched in time or with noise added?",
-    "membership": "Can someone who has a person's recording tell from the dataset whether that person was "
-    "in training?",
-    "reidentification": "Does a verification system take synthetic records for training people more often "
-    "than for "
-    "people whom the generator never saw?",
-    "singling_out": "Does a description made from the dataset fit exactly one training person (WP29: "
-    "singling out)?",
-    "linkability": "Do two partial descriptions of a training person lead to the same synthetic record "
-    "(WP29: "
-    "linkability)?",
-    "inference": "Does the dataset tell an unknown attribute of a training person better than of a stranger "
-    "(WP29: "
-    "inference)?",
-}
-STYLE: Final = """<style>
-.privacy{font:15px/1.5 system-ui,sans-serif;max-width:62rem;color:#1d1d1f}
-.privacy h2{font-size:1.4rem;margin:1.2em 0 .4em}.privacy h3{font-size:1.05rem;margin:1.6em 0 .2em}
-.privacy table{border-collapse:collapse;margin:.6em 0;font-size:.9rem;font-variant-numeric:tabular-nums}
-.privacy th,.privacy td{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-.privacy td{white-space:nowrap}.privacy td.n{text-align:right}.privacy .scroll{overflow-x:auto}
-.privacy .warn{border-left:4px solid #b58100;background:#fdf6e3;padding:.5em 1em;margin:.6em 0}
-.privacy .verdict{border-left:4px solid #888;padding:.6em 1em;font-size:1.05rem;background:#f5f5f7}
-.privacy .fail{color:#a40000;font-weight:600}.privacy .pass{color:#136613}.privacy .open{color:#7a5a00}
-.privacy .verdict.is-fail{border-color:#a40000}.privacy .verdict.is-pass{border-color:#136613}
-.privacy .verdict.is-open{border-color:#b58100}.privacy .q{color:#444;margin:.1em 0 .4em}
-</style>"""
+#: Pairs on the page.
+_LISTED: Final = 50
+#: Sections with a row per rhythm and people on both sides.
+SECTIONS: Final = ("membership", "reidentification", "singling_out", "linkability", "inference")
 
 
 def privacy_page(report: dict[str, Any]) -> str:
@@ -66,13 +31,18 @@ def privacy_page(report: dict[str, Any]) -> str:
 
 def officer_section(report: dict[str, Any]) -> str:
     """An HTML fragment for the officer; holds no recording and no plot of one."""
-    parts = [STYLE, '<section class="privacy">', "<h2>Privacy: does this dataset give a patient away?</h2>"]
-    parts += [f'<p class="warn">{escape(text)}</p>' for text in report["warnings"]]
-    parts += [_answer(report), _attacker(), _counts(report), _copies(report["near_duplicates"])]
-    parts += [
-        _per_rhythm(name, report[name]) for name in TITLES if name in QUESTIONS and name != "near_duplicates"
-    ]
-    parts += [
+    warnings = [f'<p class="warn">{escape(text)}</p>' for text in report["warnings"]]
+    parts = [
+        STYLE,
+        '<section class="privacy">',
+        "<h2>Privacy: does this dataset give a patient away?</h2>",
+        *warnings,
+        _answer(report),
+        _attacker(),
+        _counts(report),
+        _copies(report["near_duplicates"]),
+        _same(report["same_person"]),
+        *(_per_rhythm(name, report[name]) for name in SECTIONS),
         _unusual(report["unusual"]),
         _formal(report["differential_privacy"]),
         _remains(report),
@@ -137,7 +107,7 @@ def _counts(report: dict[str, Any]) -> str:
         )
     total = ["In all", sides["synthetic"]["records"], sides["train"]["people"], sides["holdout"]["people"]]
     head = ["Rhythm", "Synthetic records", "Training people", "Holdout people"]
-    return "<h3>Who was compared</h3>" + _table(head, [*rows, total])
+    return "<h3>Who was compared</h3>" + table(head, [*rows, total])
 
 
 def _copies(found: dict[str, Any]) -> str:
@@ -147,9 +117,9 @@ def _copies(found: dict[str, Any]) -> str:
             row["records"],
             row["count"],
             row["certain"],
-            f"{_percent(row['excess'])} ({_percent(row['excess_low'])} to {_percent(row['excess_high'])})",
-            _percent(row["gate"]),
-            _mark(row["verdict"]),
+            f"{percent(row['excess'])} ({percent(row['excess_low'])} to {percent(row['excess_high'])})",
+            percent(row["gate"]),
+            mark(row["verdict"]),
         ]
         for rhythm, row in found["per_rhythm"].items()
     ]
@@ -164,27 +134,52 @@ def _copies(found: dict[str, Any]) -> str:
     ]
     needed = max((row["records_needed"] for row in found["per_rhythm"].values()), default=0)
     text = (
-        f'<p class="q">{escape(QUESTIONS["near_duplicates"])}</p>{_table(head, rows)}<p>A record counts as a '
+        f'<p class="q">{escape(QUESTIONS["near_duplicates"])}</p>{table(head, rows)}<p>A record counts as a '
         "near-duplicate where only one in a thousand records of people outside training comes as near. A "
         "pass needs "
         f"at least {needed} synthetic records of a rhythm.</p>"
     )
-    if found["pairs"]:
-        pairs = [
-            [
-                pair["synthetic"],
-                pair["train"],
-                pair["subject"],
-                f"{pair['lead']} / {pair['train_lead']}",
-                f"{pair['ncc']:.3f}",
-                "yes" if pair["certain"] else "",
-            ]
-            for pair in found["pairs"][:50]
+    pairs = [
+        [
+            pair["synthetic"],
+            pair["train"],
+            pair["subject"],
+            f"{pair['lead']} / {pair['train_lead']}",
+            f"{pair['ncc']:.3f}",
+            "yes" if pair["certain"] else "",
         ]
-        head = ["Synthetic", "Training recording", "Person", "Leads", "Correlation", "Certain"]
-        more = f"<p>{len(found['pairs']) - 50} more in privacy.json.</p>" if len(found["pairs"]) > 50 else ""
-        text += "<p>Remove these records:</p>" + _table(head, pairs) + more
-    return "<h3>Near-duplicates</h3>" + text
+        for pair in found["pairs"]
+    ]
+    head = ["Synthetic", "Training recording", "Person", "Leads", "Correlation", "Certain"]
+    return "<h3>Near-duplicates</h3>" + text + _listed("Remove these records", head, pairs)
+
+
+def _listed(title: str, head: list[str], rows: list[list[Any]]) -> str:
+    """The first `_LISTED` rows under a title; nothing where there are none."""
+    if not rows:
+        return ""
+    more = f"<p>{len(rows) - _LISTED} more in privacy.json.</p>" if len(rows) > _LISTED else ""
+    return f"<p>{title}:</p>{table(head, rows[:_LISTED])}{more}"
+
+
+def _same(found: dict[str, Any]) -> str:
+    rows = [
+        [
+            _title(rhythm),
+            row["records"],
+            row["count"],
+            f"{percent(row['share'])} ({percent(row['share_low'])} to {percent(row['share_high'])})",
+            percent(row["expected"]),
+            percent(row["gate"]),
+            mark(row["verdict"]),
+        ]
+        for rhythm, row in found["per_rhythm"].items()
+    ]
+    head = ["Rhythm", "Records", "Listed", "Share (90 %)", "By chance", "Gate", "Verdict"]
+    pairs = [[row["synthetic"], row["train"], row["subject"]] for row in found["pairs"]]
+    listed = _listed("Records listed", ["Synthetic", "Training recording", "Person"], pairs)
+    question = f'<p class="q">{escape(QUESTIONS["same_person"])}</p>'
+    return f"<h3>Same person</h3>{question}{table(head, rows)}{listed}"
 
 
 def _per_rhythm(name: str, found: dict[str, dict[str, Any]]) -> str:
@@ -198,8 +193,8 @@ def _per_rhythm(name: str, found: dict[str, dict[str, Any]]) -> str:
             _verified,
         ),
     }.get(name, (["Training / holdout people", "Success", "On strangers", "Risk (95 %)", "Gate"], _risk))
-    rows = [[_title(rhythm), *cells(row), _mark(row["verdict"])] for rhythm, row in found.items()]
-    text = _table(["Rhythm", *head, "Verdict"], rows)
+    rows = [[_title(rhythm), *cells(row), mark(row["verdict"])] for rhythm, row in found.items()]
+    text = table(["Rhythm", *head, "Verdict"], rows)
     if name == "membership":
         needed = next((row["people_needed"] for row in found.values()), None)
         text += (
@@ -214,32 +209,32 @@ def _people(row: dict[str, Any]) -> str:
 
 
 def _member(row: dict[str, Any]) -> list[Any]:
-    power = _percent(row["power_at_5_percent"], 0)
+    power = percent(row["power_at_5_percent"], 0)
     if "worst" not in row:
-        return [_people(row), "", "", _percent(row["gate"]), power]
+        return [_people(row), "", "", percent(row["gate"]), power]
     worst = row["attacks"][row["worst"]]
-    rate = f"{_percent(worst['tpr'])} ({_percent(worst['tpr_low'])} to {_percent(worst['tpr_high'])})"
-    return [_people(row), row["worst"], rate, _percent(row["gate"]), power]
+    rate = f"{percent(worst['tpr'])} ({percent(worst['tpr_low'])} to {percent(worst['tpr_high'])})"
+    return [_people(row), row["worst"], rate, percent(row["gate"]), power]
 
 
 def _verified(row: dict[str, Any]) -> list[Any]:
     if "tar_train" not in row:
         return [_people(row), "", "", ""]
-    low, high = (_percent(row[key], 2) for key in ("difference_low", "difference_high"))
-    difference = f"{_percent(row['difference'], 2)} ({low} to {high})"
-    return [_people(row), _percent(row["tar_train"], 2), _percent(row["tar_holdout"], 2), difference]
+    low, high = (percent(row[key], 2) for key in ("difference_low", "difference_high"))
+    difference = f"{percent(row['difference'], 2)} ({low} to {high})"
+    return [_people(row), percent(row["tar_train"], 2), percent(row["tar_holdout"], 2), difference]
 
 
 def _risk(row: dict[str, Any]) -> list[Any]:
     if "risk" not in row:
         return [_people(row), "", "", "", ""]
     risk = f"{row['risk']:.3f} ({row['risk_low']:.3f} to {row['risk_high']:.3f})"
-    return [_people(row), _percent(row["attack"]), _percent(row["control"]), risk, f"{row['gate']:.2f}"]
+    return [_people(row), percent(row["attack"]), percent(row["control"]), risk, f"{row['gate']:.2f}"]
 
 
 def _unusual(found: dict[str, Any]) -> str:
     rows = [
-        [TITLES.get(name, name.capitalize()), _mark(row["verdict"])] for name, row in found["gates"].items()
+        [TITLES.get(name, name.capitalize()), mark(row["verdict"])] for name, row in found["gates"].items()
     ]
     rare = "".join(
         f"<li>{escape(_title(rhythm))}: learned from {row['people']} training people; near-duplicates "
@@ -251,7 +246,7 @@ def _unusual(found: dict[str, Any]) -> str:
         f"<h3>The unusual few</h3><p>The same attacks on the {found['people']} training people who stand "
         "out most "
         "(5 %); near-duplicates of them: "
-        f"{found['near_duplicates']}.</p>{_table(['Attack', 'Verdict'], rows)}{listed}"
+        f"{found['near_duplicates']}.</p>{table(['Attack', 'Verdict'], rows)}{listed}"
     )
 
 
@@ -280,28 +275,3 @@ def _remains(report: dict[str, Any]) -> str:
         "the "
         f"dataset grows or its generator is trained again, and after a year at the latest.</p>{listed}"
     )
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-class _Marked(str):
-    """HTML that is not to be escaped."""
-
-
-def _mark(verdict: str) -> _Marked:
-    kind = {"pass": "pass", "fail": "fail"}.get(verdict, "open")
-    return _Marked(f'<span class="{kind}">{VERDICTS[verdict]}</span>')
-
-
-def _table(head: list[str], rows: list[list[Any]]) -> str:
-    def cell(value: Any) -> str:
-        if isinstance(value, _Marked):
-            return f"<td>{value}</td>"
-        number = isinstance(value, int | float)
-        return f'<td class="n">{value}</td>' if number else f"<td>{escape(str(value))}</td>"
-
-    top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
