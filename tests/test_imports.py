@@ -27,6 +27,7 @@ LEVELS = {
             ("training", "pipeline", "report"),
             ("augment", "blind"),
             ("ssl",),
+            ("utility",),
             ("cli",),
         )
     )

@@ -21,6 +21,7 @@ from ecgsynth.errors import EcgSynthError, OutputError
 COMMANDS = {
     "audit": "ecgsynth.cli.audit:audit",
     "augment": "ecgsynth.cli.augment:augment",
+    "benchmark": "ecgsynth.cli.benchmark:benchmark",
     "blind-test": "ecgsynth.cli.blind_test:blind_test",
     "generate": "ecgsynth.cli.generate:generate",
     "plot": "ecgsynth.cli.plot:plot",

@@ -1,0 +1,187 @@
+"""``ecgsynth benchmark utility`` as a function: cells in parallel, each written when done, then a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ecgsynth.checkpoint import file_sha256, read_metadata, shipped_weights
+from ecgsynth.errors import OptionError, OutputError
+from ecgsynth.split import SplitManifest
+from ecgsynth.utility.cells import Cell, first_cells, part_rows, second_cells
+from ecgsynth.utility.strips import Strips, read_strips
+from ecgsynth.utility.study import Study
+from ecgsynth.utility.summary import chosen_ratios, summarise
+from ecgsynth.utility.trial import Bench, PoolTask, act, start
+from ecgsynth.utility.writing import write_results
+
+#: Called with tasks done, tasks in all and a note.
+Progress = Callable[[int, int | None, str], None]
+_STUDY_FILE = "study.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UtilityOptions:
+    """Options of ``ecgsynth benchmark utility``.
+
+    Attributes
+    ----------
+    study : Study
+    data : Path
+        Folder with one sub-folder per database.
+    split : Path
+        Split manifest: who was trained on, who chooses, who is tested on.
+    out : Path
+    workers : int
+        Processes; 0 takes one per core.
+    resume : bool
+        Go on with what is in `out`.
+    """
+
+    study: Study
+    data: Path
+    split: Path
+    out: Path
+    workers: int = 0
+    resume: bool = False
+
+
+def run_study(options: UtilityOptions, progress: Progress | None = None) -> dict[str, Any]:
+    """Run every cell that is not there yet and write ``utility.json``, ``utility.md`` and ``utility.png``.
+
+    Raises
+    ------
+    OptionError
+        If the study or the split cannot be met, or a generator learned from people of the test part.
+    RecordError
+        If recordings are missing or damaged, synthetic, or somebody is on both sides.
+    OutputError
+        If `out` is there and is not to be resumed, or is another study's.
+    """
+    split = _read_split(options.split)
+    about = _about(options.study, split)
+    _open(options, about)
+    strips_path = options.out / "strips.npz"
+    if not strips_path.is_file():
+        read_strips(options.study, options.data, split).save(strips_path)
+    strips = Strips.load(strips_path)
+    part_rows(options.study, strips)
+    study, show = options.study, progress or (lambda *_: None)
+    first = list(dict.fromkeys(first_cells(study)))
+    _work(options, [*_pools(study, first), *first], show)
+    chosen, best = chosen_ratios(study, strips, options.out / "cells", first)
+    second = list(dict.fromkeys(second_cells(study, chosen, best)))
+    _work(options, [*_pools(study, second), *second], show)
+    results = summarise(study, strips, options.out / "cells", first + second, chosen, best) | about
+    write_results(options.out, study, results)
+    return results
+
+
+def count_cells(study: Study) -> tuple[int, int]:
+    """Cells of the first round, and at most of the second."""
+    chosen = {(g, k): study.ratios[0] for g in study.generators for k in study.people}
+    best = {k: g for g, k in chosen if g != "parametric"}
+    return len(set(first_cells(study))), len(set(second_cells(study, chosen, best)))
+
+
+def _read_split(path: Path) -> SplitManifest:
+    try:
+        return SplitManifest.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(
+            f"--split {path}: cannot be read ({error.strerror}); name the split manifest."
+        ) from error
+
+
+def _about(study: Study, split: SplitManifest) -> dict[str, Any]:
+    """What must not change between a start and its resumption."""
+    weights: dict[str, str] = {}
+    for generator in study.generators:
+        if generator == "parametric":
+            continue
+        path = shipped_weights(generator, study.twelve)
+        pack = read_metadata(path)["training"].get("pack")
+        if pack != split.sha256:
+            raise OptionError(
+                f"--split: {split.sha256[:12]}, but {path.name} was trained by {str(pack)[:12]}: its people "
+                "could be among those tested. Give that split, or your own weights."
+            )
+        weights[path.name] = file_sha256(path)
+    return {"study": json.loads(json.dumps(asdict(study))), "split": split.sha256, "weights": weights}
+
+
+def _open(options: UtilityOptions, about: dict[str, Any]) -> None:
+    path = options.out / _STUDY_FILE
+    text = json.dumps(about, indent=1) + "\n"
+    if options.out.exists() and any(options.out.iterdir()):
+        if not path.is_file():
+            raise OutputError(f"{options.out}: exists and is no study; choose another --out.")
+        if not options.resume:
+            raise OutputError(
+                f"{options.out}: exists already; pass --resume to go on, or choose another --out."
+            )
+        if path.read_text(encoding="utf-8") != text:
+            raise OutputError(
+                f"{options.out}: was started with another study, split or weights; choose another --out."
+            )
+    for folder in ("cells", "pools"):
+        (options.out / folder).mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _pools(study: Study, cells: Iterable[Cell]) -> list[PoolTask]:
+    from ecgsynth.utility.arms import ARMS
+
+    needed: dict[PoolTask, None] = {}
+    for cell in cells:
+        if not cell.generator:
+            continue
+        how = ARMS[cell.arm].synthetic
+        for positive in (True,) if how == "positive" else (True, False):
+            needed[PoolTask(cell.generator, positive, cell.seed, how != "ungated")] = None
+    return list(needed)
+
+
+def _work(options: UtilityOptions, tasks: list[PoolTask | Cell], show: Progress) -> None:
+    """Do what has no file yet: pools first, then cells."""
+    out, done = options.out, 0
+    for kind, folder, suffix in ((PoolTask, "pools", "npy"), (Cell, "cells", "json")):
+        own = [task for task in tasks if isinstance(task, kind)]
+        todo = [task for task in own if not (out / folder / f"{task.name}.{suffix}").is_file()]
+        done += len(own) - len(todo)
+        workers = min(options.workers or os.cpu_count() or 1, max(1, len(todo)))
+        for task, seconds in _each(options, todo, workers):
+            done += 1
+            with (out / "compute.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"task": task.name, "processor_s": round(seconds, 2)}) + "\n")
+            show(done, len(tasks), task.name)
+
+
+def _each(
+    options: UtilityOptions, todo: list[PoolTask | Cell], workers: int
+) -> Iterator[tuple[PoolTask | Cell, float]]:
+    """Tasks as they are done, and the processor's seconds; by this process if one is enough."""
+    if workers == 1:
+        bench = Bench(options.study, options.out) if todo else None
+        for task in todo:
+            if bench is not None:
+                yield task, bench.pool(task) if isinstance(task, PoolTask) else bench.cell(task)
+        return
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=start, initargs=(options.study, options.out)
+    )
+    try:
+        running: dict[Future[float], PoolTask | Cell] = {pool.submit(act, task): task for task in todo}
+        waiting = set(running)
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield running[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

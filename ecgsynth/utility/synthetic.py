@@ -1,0 +1,105 @@
+"""Synthetic strips for a study: both classes on the same devices and leads, gated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgsynth.errors import GateError, OptionError
+from ecgsynth.fidelity.calibration import Calibration, load_calibration
+from ecgsynth.fidelity.gate import check_record
+from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
+from ecgsynth.sampling import CHUNK, Sampler
+from ecgsynth.utility.study import Study
+from ecgsynth.wish import Wish
+
+#: Redraws after which a record that keeps failing the gate ends the study.
+_MOST_REDRAWS = 20
+#: Where the generators' people were recorded with the leads of a study.
+_PLACES_SOURCES = ("cinc2017", "ptbxl", "mitdb", "vfdb", "cudb", "ningbo", "chapman")
+
+
+def places_of(study: Study, sampler: Sampler) -> list[tuple[str | None, tuple[str, ...]]]:
+    """Devices and leads in which `sampler` can make a strip like those of the study."""
+    if study.twelve:
+        return [(None, TWELVE_LEADS)]
+    sources = study.sources if study.same_device else _PLACES_SOURCES
+    found: list[tuple[str | None, tuple[str, ...]]] = []
+    if sampler.name == "parametric":
+        known = ("mitdb", "cinc2017", "ptbxl")
+        leads = [lead for lead in study.leads if lead != "ECG"] or ["II"]
+        return [(s, (lead,)) for s, lead in product(known, leads) if s in sources]
+    seen = {(row[1], row[2]) for row in sampler.load(False)[1]["spread"]}
+    found = [(s, (lead,)) for s, lead in product(sources, study.leads) if (s, lead) in seen]
+    if not found:
+        raise OptionError(
+            f"study {study.name}: {sampler.name} knows no {', '.join(study.leads)} of {', '.join(sources)}."
+        )
+    return found
+
+
+def draw_pool(
+    study: Study, generator: str, rhythms: tuple[str, ...], seed: int, gated: bool
+) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """`study.pool` strips [N, leads, samples] evenly over rhythms and places, and what was turned down.
+
+    Raises
+    ------
+    OptionError, TooFewPeopleError, CheckpointError
+        As ``ecgsynth generate``.
+    GateError
+        If a record kept failing.
+    """
+    sampler, calibration = Sampler(generator), load_calibration() if gated else None
+    places = places_of(study, sampler)
+    kinds = list(product(rhythms, places))
+    strips: list[NDArray[np.float32]] = []
+    rejected: Counter[str] = Counter()
+    for i, (rhythm, (source, leads)) in enumerate(kinds):
+        count = study.pool // len(kinds) + (i < study.pool % len(kinds))
+        wish = Wish(
+            rhythm=rhythm,
+            seconds=max(study.seconds, 5.0),
+            leads=leads,
+            source=source,
+            seed=1000 * seed + i,
+            allow_few_people=study.allow_few_people,
+        )
+        sampler.check(wish)
+        strips += [_strip(record, study) for record in _passed(sampler, wish, count, calibration, rejected)]
+    order = np.random.default_rng(seed).permutation(len(strips))
+    return np.stack(strips)[order], {"made": len(strips), "rejected": dict(sorted(rejected.items()))}
+
+
+def _passed(
+    sampler: Sampler, wish: Wish, count: int, calibration: Calibration | None, rejected: Counter[str]
+) -> list[Record]:
+    pending, done = dict.fromkeys(range(count), 0), dict[int, Record]()
+    while pending:
+        some = list(pending)[:CHUNK]
+        for i, record in zip(some, sampler.draw(wish, some, [pending[i] for i in some]), strict=True):
+            verdict = check_record(record, calibration) if calibration is not None else None
+            if verdict is None or verdict.passed:
+                done[i] = record
+                del pending[i]
+                continue
+            rejected[f"{wish.rhythm}: {verdict.reasons[0].split(':')[0]}"] += 1
+            pending[i] += 1
+            if pending[i] > _MOST_REDRAWS:
+                raise GateError(
+                    f"{record.name}: failed the gate {pending[i]} times, last for "
+                    f"{'; '.join(verdict.reasons)}."
+                )
+    return [done[i] for i in range(count)]
+
+
+def _strip(record: Record, study: Study) -> NDArray[np.float32]:
+    from ecgsynth.windows import resample
+
+    kept = record.pick(INDEPENDENT_LEADS) if study.twelve else record
+    signal = resample(kept, study.fs).signal[:, : round(study.seconds * study.fs)]
+    return np.asarray(signal - np.median(signal, axis=1, keepdims=True), np.float32)
