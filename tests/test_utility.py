@@ -51,7 +51,9 @@ def small_study(**changes: object) -> Study:
         arms=("oversampling", "classical", "synthetic", "synthetic-only", "shuffled", "smote", "everyone"),
         generators=("parametric", "cvae"),
         ratios=(1.0,),
-        seeds=2,
+        seeds=3,
+        sweep_seeds=2,
+        pools=1,
         pool=8,
         steps=10,
         batch=4,
@@ -92,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "read_strips", lambda study, data, split: people(study))
-        patch.setattr(running, "_about", lambda study, split: {"study": study.name})
+        patch.setattr(running, "_about", lambda study, split: {"study": {"name": study.name}})
         (folder / "split.json").write_text(SPLIT.to_json())
         study = small_study()
         options = UtilityOptions(
@@ -228,6 +230,12 @@ def test_cells_of_the_second_round_take_the_chosen_ratio() -> None:
         ("parametric", 4.0),
     }
     assert {c.generator for c in second if c.arm == "shuffled"} == {"cvae"}
+    # The ratio is chosen by two seeds; the third runs at the chosen one only.
+    assert {c.seed for c in first if c.arm == "synthetic"} == {0, 1}
+    assert {(c.generator, c.ratio) for c in second if c.arm == "synthetic"} == {
+        ("cvae", 0.5),
+        ("parametric", 4.0),
+    }
 
 
 def test_both_classes_come_from_the_same_devices() -> None:

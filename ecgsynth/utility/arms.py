@@ -38,7 +38,7 @@ class Arm:
     swept : bool
         Run at every ratio; the others that need one take that which validation chose for ``synthetic``.
     control : bool
-        Run for the learned generator only that validation found best.
+        Run with the seeds of the sweep only, and for the learned generator that validation found best.
     """
 
     title: str
@@ -72,7 +72,7 @@ ARMS: Final[dict[str, Arm]] = {
     "positives-only": Arm(title="synthetic, only of the rhythm", synthetic="positive", control=True),
     "synthetic-only": Arm(title="synthetic only (TSTR)", synthetic="both", real=False),
     "shuffled": Arm(title="control: synthetic, labels shuffled", synthetic="shuffled", control=True),
-    "jittered": Arm(title="control: jittered copies instead", synthetic="jittered"),
+    "jittered": Arm(title="control: jittered copies instead", synthetic="jittered", control=True),
     "ungated": Arm(title="synthetic without the gate", synthetic="ungated", control=True),
     "everyone": Arm(title="all real people (oracle)", everyone=True),
     "random-encoder": Arm(title="random encoder", frozen=True),

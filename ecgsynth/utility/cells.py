@@ -49,11 +49,12 @@ class Cell:
 
 
 def first_cells(study: Study) -> Iterator[Cell]:
-    """Cells that need to know nothing of others: everything but those at the ratio that validation chose."""
+    """Cells that need to know nothing of others: all without synthetic strips, and the sweep over ratios."""
     for seed in range(study.seeds):
         for name in study.arms:
             arm = ARMS[name]
-            if arm.chooses:
+            late = seed >= study.sweep_seeds and (arm.swept or arm.control)
+            if arm.chooses or late:
                 continue
             for people in (0,) if arm.everyone or not arm.real else study.people:
                 if not arm.synthetic or arm.synthetic == "jittered":
@@ -71,7 +72,8 @@ def second_cells(
     for seed in range(study.seeds):
         for name in study.arms:
             arm = ARMS[name]
-            if not arm.chooses:
+            control = arm.control and seed >= study.sweep_seeds
+            if control or not (arm.chooses or (arm.swept and seed >= study.sweep_seeds)):
                 continue
             for (generator, people), ratio in sorted(chosen.items()):
                 if not arm.control or best.get(people) == generator:

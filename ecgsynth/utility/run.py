@@ -24,6 +24,8 @@ from ecgsynth.utility.writing import write_results
 #: Called with tasks done, tasks in all and a note.
 Progress = Callable[[int, int | None, str], None]
 _STUDY_FILE = "study.json"
+#: What a resumed study may have more of: cells that are done stay as they are.
+_MAY_GROW = ("seeds", "people", "ratios", "arms")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +128,17 @@ def _open(options: UtilityOptions, about: dict[str, Any]) -> None:
             raise OutputError(
                 f"{options.out}: exists already; pass --resume to go on, or choose another --out."
             )
-        if path.read_text(encoding="utf-8") != text:
+        if _fixed(json.loads(path.read_text(encoding="utf-8"))) != _fixed(about):
             raise OutputError(
                 f"{options.out}: was started with another study, split or weights; choose another --out."
             )
     for folder in ("cells", "pools"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+
+
+def _fixed(about: dict[str, Any]) -> dict[str, Any]:
+    return {**about, "study": {key: v for key, v in about["study"].items() if key not in _MAY_GROW}}
 
 
 def _pools(study: Study, cells: Iterable[Cell]) -> list[PoolTask]:
@@ -144,7 +150,7 @@ def _pools(study: Study, cells: Iterable[Cell]) -> list[PoolTask]:
             continue
         how = ARMS[cell.arm].synthetic
         for positive in (True,) if how == "positive" else (True, False):
-            needed[PoolTask(cell.generator, positive, cell.seed, how != "ungated")] = None
+            needed[PoolTask(cell.generator, positive, cell.seed % study.pools, how != "ungated")] = None
     return list(needed)
 
 

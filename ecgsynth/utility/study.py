@@ -71,7 +71,11 @@ class Study:
     ratios : tuple of float
         Synthetic strips per real one that the training sees.
     seeds : int
-        Draws of the people, of the synthetic strips and of the first weights.
+        Draws of the people and of the first weights.
+    sweep_seeds : int
+        Seeds of the cells that choose the ratio, and of the controls; the chosen ratio is run with all.
+    pools : int
+        Draws of the synthetic strips; seeds take them in turn.
     synthetic_negative : tuple of str
         What the generators make besides: rhythms that are not looked for.
     pool : int
@@ -103,16 +107,18 @@ class Study:
     generators: tuple[str, ...] = ("parametric", "cvae", "cgan")
     ratios: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     seeds: int = 5
+    sweep_seeds: int = 2
+    pools: int = 1
     synthetic_negative: tuple[str, ...] = ("nsr",)
-    pool: int = 400
+    pool: int = 300
     same_device: bool = False
-    steps: int = 200
-    batch: int = 24
+    steps: int = 150
+    batch: int = 16
     width: int = 32
     depth: int = 1
     lr: float = 2e-3
     seconds: float = 10.0
-    fs: float = 100.0
+    fs: float = 64.0
     per_person: int = 6
     allow_few_people: bool = False
     robustness: bool = False
@@ -129,7 +135,16 @@ class Study:
         _known("sources", (*self.sources, *cohorts), SOURCES)
         if both := set(self.positive) & {*self.negative, *self.synthetic_negative}:
             raise OptionError(f"study {self.name}: {', '.join(sorted(both))} is both positive and negative.")
-        counts = (*self.people, self.seeds, self.pool, self.steps, self.batch, self.per_person)
+        counts = (
+            *self.people,
+            self.seeds,
+            self.sweep_seeds,
+            self.pools,
+            self.pool,
+            self.steps,
+            self.batch,
+            self.per_person,
+        )
         if (
             not self.people
             or min(counts) < 1
@@ -151,7 +166,7 @@ class Study:
         return self.leads == ("12",)
 
     def wants(self, rhythm: str) -> bool:
-        """Whether strips of a rhythm are of use: to train on, or in a test that does not name its negatives."""
+        """Whether strips of a rhythm are of use: to train on, or in a test that names no negatives."""
         named = {*self.positive, *self.negative, *(r for c in self.tests.values() for r in c.negative)}
         return rhythm in named or any(not cohort.negative for cohort in self.tests.values())
 

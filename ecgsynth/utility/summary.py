@@ -41,19 +41,15 @@ Key = tuple[str, str, int, float]
 
 @dataclass(frozen=True)
 class Judged:
-    """Scores of all cells on one test set, with the resampled people that every arm shares."""
+    """Scores of all cells on one test set, by seed, with the resampled people that every arm shares."""
 
     tested: Labelled
-    scores: dict[Key, list[Floats]]
+    scores: dict[Key, dict[int, Floats]]
     weights: Floats
 
     def mean(self, key: Key) -> float:
         """Mean AUPRC over seeds."""
-        return float(np.mean(self.points(key)))
-
-    def points(self, key: Key) -> list[float]:
-        """AUPRC of each seed."""
-        return [auprc(self.tested, score) for score in self.scores[key]]
+        return float(np.mean([auprc(self.tested, score) for score in self.scores[key].values()]))
 
 
 def chosen_ratios(
@@ -89,12 +85,13 @@ def judged(
         If a cell is missing or does not fit the strips.
     """
     tested = tested_of(study, strips, part_rows(study, strips)[test])
-    scores: dict[Key, list[Floats]] = defaultdict(list)
+    scores: dict[Key, dict[int, Floats]] = defaultdict(dict)
     for cell in sorted(cells, key=lambda c: c.seed):
         found = read_cell(folder, cell)
         if found is None or len(found["scores"].get(test, ())) != len(tested.truth):
             raise RecordError(f"{folder / cell.name}.json: is missing or of other strips; run with --resume.")
-        scores[cell.arm, cell.generator, cell.people, cell.ratio].append(np.array(found["scores"][test]))
+        key = (cell.arm, cell.generator, cell.people, cell.ratio)
+        scores[key][cell.seed] = np.array(found["scores"][test])
     return Judged(tested, dict(scores), people_weights(tested, resamples, 0))
 
 
@@ -136,11 +133,11 @@ def _test_numbers(found: Judged) -> dict[str, Any]:
 
 
 def _row(test: str, key: Key, found: Judged, val: Judged) -> dict[str, Any]:
-    thresholds = [f1_threshold(val.tested, score) for score in val.scores[key]]
     all_of_it = [
-        numbers(found.tested, score, at) for score, at in zip(found.scores[key], thresholds, strict=True)
+        numbers(found.tested, score, f1_threshold(val.tested, val.scores[key][seed]))
+        for seed, score in found.scores[key].items()
     ]
-    drawn = auprc_draws(found.tested, found.scores[key], found.weights).mean(axis=0)
+    drawn = auprc_draws(found.tested, list(found.scores[key].values()), found.weights).mean(axis=0)
     arm, generator, people, ratio = key
     return {
         "test": test,
@@ -194,8 +191,10 @@ def _rival(key: Key, chosen: Mapping[tuple[str, int], float]) -> bool:
 
 
 def _compared(test: str, people: int, first: Key, second: Key, found: Judged, best: bool) -> dict[str, Any]:
-    draws = [auprc_draws(found.tested, found.scores[key], found.weights) for key in (first, second)]
-    points = list(zip(found.points(first), found.points(second), strict=True))
+    seeds = sorted(found.scores[first].keys() & found.scores[second].keys())
+    sides = [[found.scores[key][seed] for seed in seeds] for key in (first, second)]
+    draws = [auprc_draws(found.tested, side, found.weights) for side in sides]
+    points = [(auprc(found.tested, a), auprc(found.tested, b)) for a, b in zip(*sides, strict=True)]
     gap = difference(draws[0], draws[1], points, seed=0)
     names = ("arm", "generator", "people", "ratio")
     return {
@@ -255,7 +254,7 @@ def _groups(
                 own = Labelled(found.tested.truth[mask], found.tested.person[mask])
                 if not mask.any() or min(own.positives, own.negatives) < FEWEST_IN_GROUP:
                     continue
-                scores = [score[mask] for score in found.scores[key]]
+                scores = [score[mask] for score in found.scores[key].values()]
                 drawn = auprc_draws(own, scores, people_weights(own, RESAMPLES, 0)).mean(axis=0)
                 low, high = np.quantile(drawn, [0.025, 0.975])
                 lines.append(

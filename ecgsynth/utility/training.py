@@ -102,7 +102,7 @@ def train_classifier(
         )
         net = Classifier(build_encoder(config))
     learning = list(net.last.parameters() if arm.frozen else net.parameters())
-    optimizer = torch.optim.AdamW(learning, lr=study.lr, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(learning, lr=study.lr, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, study.lr, total_steps=study.steps, pct_start=0.2
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,16 +106,17 @@ class Bench:
         if how == "jittered":
             common, rare = none, jittered(real.positive, self.study.pool, rng)
         else:
-            load: Callable[[bool], NDArray[np.float32]] = lambda positive: np.load(  # noqa: E731
-                self.out
-                / "pools"
-                / f"{PoolTask(cell.generator, positive, cell.seed, how != 'ungated').name}.npy"
-            ).astype(np.float32)
-            common, rare = none if how == "positive" else load(False), load(True)
+            rare = self._load_pool(cell, positive=True)
+            common = none if how == "positive" else self._load_pool(cell, positive=False)
         if how == "shuffled":
             both = np.concatenate([common, rare])[rng.permutation(len(common) + len(rare))]
             common, rare = both[: len(common)], both[len(common) :]
         return Pool(common, rare, np.arange(len(common)), np.arange(len(rare)))
+
+    def _load_pool(self, cell: Cell, positive: bool) -> NDArray[np.float32]:
+        gated = ARMS[cell.arm].synthetic != "ungated"
+        task = PoolTask(cell.generator, positive, cell.seed % self.study.pools, gated)
+        return np.asarray(np.load(self.out / "pools" / f"{task.name}.npy"), np.float32)
 
     def _robustness(self, net: Classifier) -> dict[str, float]:
         """AUPRC on the first test set, disturbed; mains that the rate cannot hold are left out."""

@@ -33,7 +33,7 @@ def markdown(study: Study, results: Line) -> str:
         lines += [
             f"### Tested on {test}: {about['positives']} people with it, {about['negatives']} without",
             "",
-            f"AUPRC (95 %, resampling people; chance {about['chance']:.2f}), mean of {study.seeds} seeds.",
+            f"AUPRC (95 %, resampling people; chance {about['chance']:.2f}), mean over seeds.",
             "",
             *_table(study, [row for row in results["rows"] if row["test"] == test], results),
             "",
@@ -47,7 +47,8 @@ def markdown(study: Study, results: Line) -> str:
 def _setting(study: Study) -> str:
     return (
         f"Trained on {', '.join(study.sources)}; {study.steps} steps of {study.batch} strips of "
-        f"{study.seconds:g} s at {study.fs:g} Hz for every arm; {study.seeds} seeds."
+        f"{study.seconds:g} s at {study.fs:g} Hz for every arm; {study.seeds} seeds "
+        f"({study.sweep_seeds} for ratios that were not chosen and for controls)."
     )
 
 
