@@ -111,8 +111,29 @@ def test_the_folder_is_whole_and_reads_as_wfdb(made: Path) -> None:
 def test_the_ratio_is_that_of_the_training_strips_of_the_rhythm(made: Path) -> None:
     found = Counter((line["part"], line["rhythm"], line["synthetic"]) for line in lines(made))
     assert found["train", "afib", True] == round(0.5 * found["train", "afib", False]) > 0
-    assert found["train", "nsr", True] == 0
+    assert found["train", "nsr", True] == found["train", "afib", True]
     assert sum(n for (_, _, synthetic), n in found.items() if not synthetic) == 18 * 3
+
+
+def test_the_rest_is_in_the_image_of_the_same_databases(made: Path) -> None:
+    own = [line for line in lines(made) if line["synthetic"]]
+    sources = {
+        rhythm: Counter(line["source"] for line in own if line["rhythm"] == rhythm)
+        for rhythm in ("afib", "nsr")
+    }
+    assert sources["afib"] == sources["nsr"]
+    assert len({line["name"] for line in own}) == len(own)
+    assert len({(line["seed"], line["index"]) for line in own}) == len(own)
+
+
+def test_the_rest_can_be_left_out_or_named(real: Path, tmp_path: Path) -> None:
+    augment_dataset(options(real, tmp_path / "alone", ratio=0.25, rest="none"))
+    assert {line["rhythm"] for line in lines(tmp_path / "alone") if line["synthetic"]} == {"afib"}
+    augment_dataset(options(real, tmp_path / "named", ratio=0.25, rest="SA"))
+    made = {line["rhythm"] for line in lines(tmp_path / "named") if line["synthetic"]}
+    assert made == {"afib", "sinus_arrhythmia"}
+    with pytest.raises(OptionError, match="is generated already"):
+        augment_dataset(options(real, tmp_path / "twice", ratio=0.25, rest="afib"))
 
 
 def test_nobody_is_in_two_parts_and_nothing_synthetic_is_outside_train(made: Path) -> None:

@@ -59,6 +59,7 @@ def small_study(**changes: object) -> Study:
         batch=4,
         width=16,
         seconds=5.0,
+        fs=100.0,
         robustness=True,
     )
     return replace(study, **changes)

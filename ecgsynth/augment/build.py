@@ -14,7 +14,7 @@ from ecgsynth.augment.shards import write_shards
 from ecgsynth.augment.strips import Census, StripOptions, real_strips, take_census
 from ecgsynth.augment.synthesis import Synthesis
 from ecgsynth.checkpoint import read_metadata, shipped_weights
-from ecgsynth.errors import OptionError, RecordError
+from ecgsynth.errors import OptionError, RecordError, TooFewPeopleError
 from ecgsynth.records import Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import PARTS, SplitManifest, split_people
@@ -39,6 +39,9 @@ class AugmentOptions:
         Rhythms to generate, in any spelling.
     ratio : float
         Synthetic strips per real training strip of each rhythm, 0 to 20.
+    rest : str
+        What is generated besides, as often and in the image of the same databases, so that a model cannot
+        take synthetic for the rhythm: a rhythm, ``auto`` for the most common one in training, or ``none``.
     split : Path or None
         Split manifest of people; None splits anew.
     generator, weights, seed, workers, allow_few_people, max_redraws
@@ -53,6 +56,7 @@ class AugmentOptions:
     out: Path
     rhythms: tuple[str, ...]
     ratio: float = 1.0
+    rest: str = "auto"
     split: Path | None = None
     generator: str = "cvae"
     weights: Path | None = None
@@ -141,7 +145,9 @@ def augment_dataset(options: AugmentOptions, progress: Progress | None = None) -
     for name, count in wanted.items():
         if count:
             synthesis.check(name)
-    total = sum(census.strips.values()) + sum(wanted.values())
+    rest = _rest(options, census, parts, synthesis)
+    made_of_both = sum(wanted.values()) * (2 if rest else 1)
+    total = sum(census.strips.values()) + made_of_both
     notes = _notes(census, split, options)
     counts: Counter[tuple[str, str, str]] = Counter()
     redrawn = 0
@@ -150,18 +156,52 @@ def augment_dataset(options: AugmentOptions, progress: Progress | None = None) -
     with writer:
         for record, line in _real(options, census, parts, split.sha256):
             _add(writer, record, line, counts, progress, total)
-        for name, count in wanted.items():
-            if not count:
-                continue
-            with synthesis.strips(name, count, options.out) as (turned_down, made):
+        sources: Counter[str] = Counter()
+        for own, name, count, first in _batches(synthesis, wanted, rest, sources):
+            with own.strips(name, count, options.out, first) as (turned_down, made):
                 redrawn += turned_down
                 for record, line in made:
+                    sources[line["source"]] += name != rest
                     _add(writer, record, {**line, "split": split.sha256}, counts, progress, total)
         shards = write_shards(writer, writer.members, options.shards, options.seed) if options.shards else 0
         out = writer.finish(_summary_rows(options, census, counts, redrawn, split))
     check_parts(out)
     people = {part: len({who for who, _ in census.strips if parts[who] == part}) for part in PARTS}
     return AugmentSummary(out, counts, people, census.dropped, redrawn, notes, shards)
+
+
+def _batches(
+    synthesis: Synthesis, wanted: dict[str, int], rest: str, sources: Counter[str]
+) -> Iterator[tuple[Synthesis, str, int, int]]:
+    """Who makes which rhythm, how often, and the number of the first; the rest once `sources` are known."""
+    for name, count in wanted.items():
+        if count:
+            yield synthesis, name, count, 0
+    first = 0
+    for number, (source, count) in enumerate(sorted(sources.items()) if rest else ()):
+        yield synthesis.resembling(source, number), rest, count, first
+        first += count
+
+
+def _rest(options: AugmentOptions, census: Census, parts: dict[str, str], synthesis: Synthesis) -> str:
+    """The rhythm that is generated besides, or ``""``."""
+    if options.rest == "none" or not options.ratio:
+        return ""
+    names = options.names()
+    if options.rest != "auto":
+        name = find_rhythm(options.rest).name
+        if name in names:
+            raise OptionError(f"--rest {name}: is generated already; choose another rhythm, auto or none.")
+        synthesis.check(name)
+        return name
+    strips = {rhythm: census.of(rhythm, parts, "train")[1] for _, rhythm in census.strips}
+    for name in sorted(set(strips) - set(names), key=lambda r: (-strips[r], r)):
+        try:
+            synthesis.check(name)
+        except TooFewPeopleError:
+            continue
+        return name if strips[name] else ""
+    return ""
 
 
 def _add(
@@ -278,7 +318,10 @@ def _summary_rows(
     parts["Part train"] += f", {total('train', 'synthetic')} synthetic"
     return {
         **parts,
-        "Synthetic rhythms": ", ".join(options.names()) if options.ratio else "none",
+        "Synthetic rhythms": ", ".join(
+            dict.fromkeys(rhythm for (_, rhythm, kind), n in counts.items() if kind == "synthetic" and n)
+        )
+        or "none",
         "Synthetic per real strip": f"{options.ratio:g}",
         "Generator": options.generator if options.ratio else "none",
         "Seed": options.seed,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import OptionError
 from ecgsynth.pipeline import GenerateOptions, generate_dataset
@@ -32,9 +34,16 @@ class Synthesis:
     allow_few_people: bool = False
     max_redraws: int = 20
 
+    source: str | None = None
+
     def options(self, rhythm: str, records: int, out: Path) -> GenerateOptions:
         """As ``ecgsynth generate`` takes them."""
         return GenerateOptions(rhythm=rhythm, records=records, out=out, **vars(self))
+
+    def resembling(self, source: str, number: int) -> Synthesis:
+        """The same in the image of one database, from a seed of its own."""
+        seed = int(np.random.SeedSequence(self.seed, spawn_key=(number,)).generate_state(1)[0])
+        return replace(self, source=source, seed=seed)
 
     def check(self, rhythm: str) -> None:
         """Refuse what the generator cannot make, before any work.
@@ -53,29 +62,32 @@ class Synthesis:
 
     @contextmanager
     def strips(
-        self, rhythm: str, records: int, beside: Path
+        self, rhythm: str, records: int, beside: Path, first: int = 0
     ) -> Iterator[tuple[int, Iterator[tuple[Record, dict[str, Any]]]]]:
         """Draws turned down by the gate, and the strips with their manifest lines.
 
-        They lie in a hidden folder next to `beside`, which is gone once they are read.
+        They lie in a hidden folder next to `beside`, which is gone once they are read, and are named as if
+        they were number `first` and following.
         """
         target = Path(os.path.abspath(beside))
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             out = Path(folder) / rhythm
             summary = generate_dataset(self.options(rhythm, records, out))
-            yield summary.redrawn, _read_back(out, self.generator)
+            yield summary.redrawn, _read_back(out, self.generator, first)
 
 
-def _read_back(folder: Path, generator: str) -> Iterator[tuple[Record, dict[str, Any]]]:
+def _read_back(folder: Path, generator: str, first: int) -> Iterator[tuple[Record, dict[str, Any]]]:
     told = [json.loads(text) for text in (folder / "manifest.jsonl").read_text().splitlines()]
     for record, line in zip(read_folder(folder), told, strict=True):
-        name, origin = line["name"], f"{generator}, seed {line['seed']}, index {line['index']}"
+        origin = f"{generator}, seed {line['seed']}, index {line['index']}"
+        name = f"{line['name'].rstrip('0123456789')}{line['index'] + first:05d}" if first else line["name"]
         source = line["conditions"]["drawn"]["source"]
         extra = {**record.extra, "synthetic": generator, "part": "train", "origin": origin}
         person = f"synthetic/{name}"
         beats = replace(record.beats, source="generated") if record.beats is not None else None
         own = {
             **line,
+            "name": name,
             "part": "train",
             "person": person,
             "synthetic": True,

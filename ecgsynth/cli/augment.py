@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 @click.option(
     "--ratio", type=float, default=1.0, show_default=True, help="Synthetic per real training strip, 0 to 20."
 )
+@click.option(
+    "--rest",
+    default="auto",
+    show_default=True,
+    help="Rhythm to generate besides, as often: a name, auto (the most common one) or none.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to make.")
 @click.option("--plan", is_flag=True, help="Propose what to generate, and write nothing.")
 @click.option(
@@ -52,7 +58,9 @@ def augment(rhythm: str | None, out: Path | None, plan: bool, **options: Any) ->
     """Write one dataset of real and synthetic strips, split by person.
 
     Recordings are cut into strips of one rhythm each. Synthetic ones are added to the training part only;
-    nobody is in two parts. --plan shows who has which rhythm and what could be generated.
+    nobody is in two parts. As many of another rhythm are generated (--rest), on the same devices: a model
+    could otherwise learn that synthetic means the rhythm. --plan shows who has which rhythm and what could
+    be generated.
 
     \b
     Examples:
