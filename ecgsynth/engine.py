@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 from ecgsynth import __version__
 from ecgsynth.errors import OptionError, ResourceError
-from ecgsynth.processes import named_faults, start_worker
+from ecgsynth.processes import named_faults, start_worker, stop
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -164,7 +164,7 @@ class Processes:
     def close(self, done: bool) -> None:
         """Let the processes go."""
         # Waited for where nothing is pending: the pool's thread must be gone before the next one may fork.
-        self._pool.shutdown(wait=done, cancel_futures=True)
+        stop(self._pool, done)
 
 
 _act: Callable[[Any], Any]

@@ -247,7 +247,7 @@ def test_an_epoch_has_every_real_strip_once_and_synthetic_ones_at_the_ratio(mixe
         drawn = list(sampler)
         assert len(drawn) == len(sampler)
         assert sorted(i for i in drawn if not data.synthetic[i]) == (~data.synthetic).nonzero()[:, 0].tolist()
-        assert sum(bool(data.synthetic[i]) for i in drawn) == expected
+        assert sum(bool(data.synthetic[i] and afib[i]) for i in drawn) == expected
 
 
 def test_epochs_differ_repeat_with_the_seed_and_get_round_to_every_synthetic_strip(mixed: Path) -> None:
@@ -262,7 +262,9 @@ def test_epochs_differ_repeat_with_the_seed_and_get_round_to_every_synthetic_str
     assert list(MixedSampler(data, 0.5, seed=4)) != epochs[0]
     used = Counter(i for epoch in epochs for i in epoch if data.synthetic[i])
     assert set(used) == set(data.synthetic.nonzero()[:, 0].tolist())
-    assert max(used.values()) - min(used.values()) <= 1
+    for rhythm in data.label.unique():
+        counts = [n for i, n in used.items() if data.label[i] == rhythm]
+        assert not counts or max(counts) - min(counts) <= 1
 
 
 def test_balanced_epochs_draw_rhythms_equally(mixed: Path) -> None:

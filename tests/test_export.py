@@ -17,6 +17,7 @@ import wfdb
 from ecgsynth import __version__
 from ecgsynth.errors import EcgSynthError, OutputError, RecordError
 from ecgsynth.export import DatasetWriter, header_comments, rhythm_marks, verify_dataset
+from ecgsynth.export.writer import sub_folder
 from ecgsynth.records import TWELVE_LEADS, Beats, Episode, Record, twelve_from_eight
 
 LINE = {
@@ -142,6 +143,20 @@ def test_many_records_go_into_sub_folders(tmp_path: Path, monkeypatch: pytest.Mo
     assert wfdb.rdrecord(str(out / records[3])).sig_len == 500
     report = verify_dataset(out)
     assert report.ok and report.records == 5
+
+
+@pytest.mark.parametrize(
+    ("number", "n_records", "name"),
+    [
+        (999, 1000, ""),
+        (999, 1001, "000/"),
+        (999_999, 10**6, "999/"),
+        (1000, 10**6 + 1, "0001/"),
+        (9_999_999, 10**7, "9999/"),
+    ],
+)
+def test_sub_folders_sort_as_their_records_do(number: int, n_records: int, name: str) -> None:
+    assert sub_folder(number, n_records) == name
 
 
 def test_a_full_folder_needs_no_sub_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from ecgsynth import __version__
 from ecgsynth.errors import RecordError
 from ecgsynth.export import DatasetWriter, header_comments
-from ecgsynth.export.writer import RECORDS_PER_FOLDER
+from ecgsynth.export.writer import sub_folder
 from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import PARTS, SplitManifest
@@ -76,9 +76,7 @@ class MixedWriter(DatasetWriter):
         if self.added == 1:
             self._rows = ["record,part,rhythm,person,synthetic,source,age,sex"]
             self.members = []
-        prefix = (
-            f"{(self.added - 1) // RECORDS_PER_FOLDER:03d}/" if self.n_records > RECORDS_PER_FOLDER else ""
-        )
+        prefix = sub_folder(self.added - 1, self.n_records)
         self.members.append((prefix + record.name, str(manifest["part"])))
         age = "" if record.age is None else f"{record.age:g}"
         cells = (

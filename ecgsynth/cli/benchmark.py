@@ -11,7 +11,12 @@ from ecgsynth.cli.console import Interrupted, progress
 
 @click.group()
 def benchmark() -> None:
-    """Measure what synthetic records are worth."""
+    """Measure what synthetic records are worth.
+
+    \b
+    Example:
+      ecgsynth benchmark utility --config af-single --data DIR --split split.json --out af-study
+    """
 
 
 @benchmark.command()

@@ -45,6 +45,17 @@ MANIFEST_KEYS = frozenset({"seed", "rhythm", "generator", "weights_sha256", "con
 ContactSheet = Callable[[list[Record], Path], None]
 
 
+def sub_folder(number: int, n_records: int) -> str:
+    """Where record `number` (from 0) of so many lies: ``"000/"``, or ``""`` where one folder holds all.
+
+    With more than a million records names get longer, so that they still sort as the records do.
+    """
+    if n_records <= RECORDS_PER_FOLDER:
+        return ""
+    digits = max(3, len(str((n_records - 1) // RECORDS_PER_FOLDER)))
+    return f"{number // RECORDS_PER_FOLDER:0{digits}d}/"
+
+
 class _HashedFile:
     """A text file whose SHA-256 is known without reading it back; whole lines reach the system at once."""
 
@@ -222,7 +233,7 @@ class DatasetWriter:
         self.added += 1
 
     def _write(self, record: Record, line: str) -> None:
-        prefix = f"{self.added // RECORDS_PER_FOLDER:03d}/" if self.n_records > RECORDS_PER_FOLDER else ""
+        prefix = sub_folder(self.added, self.n_records)
         folder = self._open_staging() / prefix
         folder.mkdir(exist_ok=True)
         files = write_record(

@@ -30,7 +30,7 @@ def quick_sheet(records: list[Any], path: Path) -> None:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plot, "contact_sheet", quick_sheet)
     # Another test may have imported torch, which is not used here.
-    monkeypatch.setattr(pipeline, "_can_fork", lambda: True)
+    monkeypatch.setattr(pipeline, "can_fork", lambda: True)
 
 
 def make(out: Path, **changes: Any) -> Summary:
