@@ -64,7 +64,9 @@ def errors(net: StripNet, strips: Strips) -> NDArray[np.float64]:
             rows = np.arange(first, min(first + 48, len(strips)))
             batch = batches.batch(rows, rng)
             record = record_vector(net, batch, encode(net, batch)[0])
-            mean = net.decoder(batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"])[0]
+            mean = net.decoder(
+                batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"], batch["colour"]
+            )[0]
             own = (batch["signal"] / batch["gain"].exp()[:, None, None] - mean).abs().mean((1, 2)).numpy()
             np.add.at(total, strips.person[rows], own)
             np.add.at(count, strips.person[rows], 1)

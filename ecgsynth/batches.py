@@ -16,18 +16,18 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ecgsynth.alignment import align_beats
+from ecgsynth.generators.blocks import N_COLOURS
 from ecgsynth.generators.conditions import PATCH, RHYTHM_INDEX, Conditions, beat_class, make_conditions
+from ecgsynth.generators.hiss import WINDOW_HZ, hiss_numbers, hiss_spectrum, noise_power
 from ecgsynth.generators.learned import LearnedConfig, demographics_vector, heart_numbers
 from ecgsynth.generators.oscillation import measure_oscillation, noise_of
 from ecgsynth.generators.plan import PLAN_FS
-from ecgsynth.generators.wander import split_wander, wander_spectrum
+from ecgsynth.generators.wander import split_drift, split_wander, wander_level, wander_spectrum
 
 #: Samples of the strip that is learned at a time: 5.12 s, whole hops of the noise transform.
 CROP = 1280
 #: Share of items whose latent is read from another window of the same person, lead and rhythm.
 _OTHER_WINDOW = 0.4
-#: Bands in Hz whose noise makes the colour of a recording: filters and converters cut off between them.
-COLOUR_HZ = ((12.0, 40.0), (40.0, 70.0), (70.0, 126.0))
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,15 @@ class Strips:
     ----------
     fast : float32 array [windows, leads, samples]
         mV, without wander.
-    gain, wander, offset, level : float32 array [windows]
-        Log RMS of `fast` (mV), log RMS of the slow part (mV), asinh of its mean over 0.1 mV, and log RMS of
-        the noise over gain: what is left without the beats and the wave of the window itself.
-    colour : float32 array [windows, 2]
-        Log amplitude of that noise at 40 to 70 Hz and above 70 Hz, over that at 12 to 40 Hz.
+    gain, wander, offset, drift, level : float32 array [windows]
+        Log RMS of `fast` (mV), log RMS of the slow part (mV), asinh of its mean over 0.1 mV, and over gain
+        the log SD of drift and of noise at 12 to 40 Hz: what is left without the beats and the wave of the
+        window itself.
+    colour : float32 array [windows, 3]
+        Log amplitude of that noise at 3.5 to 12, 40 to 70 and above 70 Hz, over that at 12 to 40 Hz.
+    hiss : float32 array [windows, leads, WINDOW // 2 + 1]
+        Log power in mV^2 of that noise (:func:`ecgsynth.generators.hiss.hiss_spectrum`); NaN where there is
+        no noise to see.
     phase, amplitude : float32 array [windows, samples]
         Continuous wave, see :func:`measure_oscillation`.
     rhythm : int64 array [windows]
@@ -62,8 +66,10 @@ class Strips:
     gain: NDArray[np.float32]
     wander: NDArray[np.float32]
     offset: NDArray[np.float32]
+    drift: NDArray[np.float32]
     level: NDArray[np.float32]
     colour: NDArray[np.float32]
+    hiss: NDArray[np.float32]
     phase: NDArray[np.float32]
     amplitude: NDArray[np.float32]
     rhythm: NDArray[np.int64]
@@ -78,6 +84,11 @@ class Strips:
 
     def __len__(self) -> int:
         return len(self.gain)
+
+    def extras(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float32]:
+        """Record numbers ``[rows, N_EXTRAS]`` beside the latent, in the order of the prior."""
+        columns = (self.gain, self.wander, self.offset, self.drift, self.level, self.colour)
+        return np.column_stack([column[rows] for column in columns])
 
 
 def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[str] | None = None) -> Strips:
@@ -102,15 +113,18 @@ def load_strips(pack: Mapping[str, NDArray], config: LearnedConfig, people: set[
     ]
     gain = np.log(fast.std((1, 2)) + 1e-3)
     usable = (pack["valid_stop"] - pack["valid_start"])[keep].astype(np.int64)
-    noise = np.array(
-        [_noise_numbers(x[:, :n], *b, name) for x, n, b, name in zip(fast, usable, beats, names, strict=True)]
-    )
+    heard = [
+        _noise_numbers(x[:, :n], *b, name) for x, n, b, name in zip(fast, usable, beats, names, strict=True)
+    ]
+    noise = np.array([numbers for numbers, _ in heard])
     return Strips(
         fast=fast,
         gain=gain.astype(np.float32),
-        level=_known(noise[:, 0] - gain),
-        colour=np.stack([_known(noise[:, 1]), _known(noise[:, 2])], 1),
-        wander=np.log((slow - slow.mean(-1, keepdims=True)).std((1, 2)) + 1e-4).astype(np.float32),
+        drift=_known(noise[:, 0] - gain),
+        level=_known(noise[:, 1] - gain),
+        hiss=np.stack([spectrum for _, spectrum in heard]),
+        colour=np.stack([_known(column) for column in noise[:, 2:].T], 1),
+        wander=np.log(_wander_levels(slow, usable) + 1e-4).astype(np.float32),
         offset=np.arcsinh(slow.mean((1, 2)) / 0.1).astype(np.float32),
         phase=np.stack([phase for phase, _ in waves]),
         amplitude=np.stack([amplitude for _, amplitude in waves]),
@@ -141,29 +155,26 @@ def _split_valid(
     return fast, slow
 
 
+def _wander_levels(slow: NDArray[np.float32], usable: NDArray[np.int64]) -> NDArray[np.float64]:
+    """SD ``[windows]`` of the wander of windows, of which ``usable`` samples are signal."""
+    level = np.zeros(len(slow))
+    for n in np.unique(usable):
+        level[usable == n] = wander_level(slow[usable == n, :, :n])
+    return level
+
+
 def _noise_numbers(
     signal: NDArray[np.float32], times: NDArray[np.float64], classes: NDArray[np.int64], rhythm: str
-) -> tuple[float, float, float]:
-    """Log noise in mV and its two colours (see :class:`Strips`), NaN where there is no noise to see."""
+) -> tuple[tuple[float, ...], NDArray[np.float32]]:
+    """Log drift and noise in mV with colours, and hiss (see :class:`Strips`); NaN if there is none to see."""
     rest, known = noise_of(signal, times, classes, rhythm, PLAN_FS)
     if known.sum() <= PLAN_FS:
-        return np.nan, np.nan, np.nan
-    # First differences: what counts is the noise over the waves, not what is left of them.
-    steps = np.abs(np.diff(rest[:, known], axis=1))
-    bands = []
-    for low, high in COLOUR_HZ:
-        # Medians: a burst is not the colour of a recording.
-        part = np.abs(_band(rest, low, high)[:, known])
-        bands.append(float(np.log(np.median(part) + 1e-5)))
-    level = float(np.log(np.median(steps) / 0.6745 + 1e-4))
-    return level, bands[1] - bands[0], bands[2] - bands[0]
-
-
-def _band(signal: NDArray[np.float32], low: float, high: float) -> NDArray[np.float64]:
-    """``[leads, samples]`` between two frequencies in Hz."""
-    spectrum = np.fft.rfft(signal)
-    hz = np.fft.rfftfreq(signal.shape[-1], 1 / PLAN_FS)
-    return np.asarray(np.fft.irfft(spectrum * ((hz >= low) & (hz < high)), signal.shape[-1]))
+        return (np.nan,) * (2 + N_COLOURS), np.full((len(signal), len(WINDOW_HZ)), np.nan, np.float32)
+    power, quiet, _ = noise_power(signal, times, classes, rhythm)
+    drift = split_drift(rest * known)[1][:, known]
+    slow = float(np.log(np.median(np.abs(drift)) / 0.6745 + 1e-4))
+    hiss = hiss_spectrum(power, quiet)
+    return (slow, *hiss_numbers(hiss)), hiss.astype(np.float32)
 
 
 def _known(level: NDArray[np.float64]) -> NDArray[np.float32]:

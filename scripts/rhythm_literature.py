@@ -209,7 +209,7 @@ OSC_KEYS = ("freq_mean", "freq_sd_people", "freq_sd_within", "freq_tau_s", "log_
 #: surface strips (the rest of cancelled beats looks like disorder too) is taken as four fifths of the wave.
 DISORDER = {"afib": (-0.22, 0.4), "vf": (-0.6, 0.35)}
 #: Mean log of the amplitude of f waves over their mean, measured on 312 training people in AF.
-LOG_AMP_MEAN = {"afib": -0.32}
+LOG_AMP_MEAN = {"afib": -0.5}
 #: Log-SD of CV and of nRMSSD / CV over people where they cannot be estimated: those of nsr, rounded.
 USUAL_SPREAD = (0.45, 0.2)
 #: Mean frequencies in Hz that a record of the rhythm may have, by definition of the rhythm (sources above).

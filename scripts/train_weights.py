@@ -34,6 +34,7 @@ from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 from ecgsynth.training.templates import fit_templates
+from ecgsynth.training.trim import fit_trim
 
 
 @click.command()
@@ -90,6 +91,7 @@ def main(
     if templates is not None:
         notes["templates"] = templates
     notes["noise"] = fit_noise(final, strips, seed=seed)
+    notes["trim"] = fit_trim(final, strips, seed=seed)
     if generator == "cvae":
         train_only = load_strips(pack, net.config, parts["train"])
         notes["prior"] = fit_prior(final, train_only, held, seed=seed, steps=prior_steps)

@@ -162,7 +162,7 @@ def test_what_is_far_away_does_not_reach_a_frame() -> None:
     changed = fine.clone()
     changed[..., : (n // 2 - CONTEXT) * PATCH] += 5
     with torch.no_grad():
-        a, b = (net(x, coarse, rhythm, record, torch.zeros(1))[0] for x in (fine, changed))
+        a, b = (net(x, coarse, rhythm, record, torch.zeros(1), torch.zeros(1, 3))[0] for x in (fine, changed))
     assert torch.allclose(a[..., n // 2 * PATCH :], b[..., n // 2 * PATCH :], atol=1e-5)
     assert not torch.allclose(a, b, atol=1e-3)
 

@@ -37,7 +37,7 @@ def test_sway_is_measured_under_the_scatter_of_the_coefficients() -> None:
         factors = draw_sway(60, np.full((3, 2), [1.0, 0.7]), BINS, rng)
         squares = (factors * rng.standard_normal((60, BINS))) ** 2
         known = rng.uniform(size=60) < 0.8
-        s, n = measure_sway(np.log(squares)[None], known)
+        s, n = measure_sway(np.log(squares)[None], known, SWAY_FROM)
         sums, pairs = sums + s, pairs + n
     one, two = (sums / pairs)[:, 1], (sums / pairs)[:, 2]
     # A strip's own mean takes away some of the slow part, so the estimates come out a little low.
@@ -48,4 +48,4 @@ def test_unknown_hops_do_not_count() -> None:
     x = np.random.default_rng(4).standard_normal((1, 30, BINS))
     known = np.arange(30) < 20
     wild = np.where(known[None, :, None], x, 1e6)
-    assert np.allclose(measure_sway(x, known)[0], measure_sway(wild, known)[0])
+    assert np.allclose(measure_sway(x, known, SWAY_FROM)[0], measure_sway(wild, known, SWAY_FROM)[0])

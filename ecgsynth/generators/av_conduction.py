@@ -23,23 +23,41 @@ from ecgsynth.generators.rr_basics import (
 FLUTTER_RATE = (200.0, 350.0)
 #: Atrial rates in beats/min a sinus node keeps up while the AV node blocks some of them.
 SINUS_RATE = (40.0, 145.0)
+#: Beats of flutter over which the mean ratio of block is kept.
+_BLOCK_BEATS = 12
 
 
 def _block_ratios(
-    rate: float, rr: float, fixed: bool, n: int, rng: np.random.Generator
+    rate: float, rr: float, fixed: bool, stay: float, n: int, rng: np.random.Generator
 ) -> tuple[float, NDArray[np.int64]]:
-    """Atrial rate per minute and how many flutter waves each beat takes, for a mean RR of ``rr``."""
+    """Atrial rate per minute and how many flutter waves each beat takes, for a mean RR of ``rr``.
+
+    Where block varies it is a Markov chain of two ratios that keeps the one it has with probability `stay`.
+    """
     low, high = FLUTTER_RATE
     ratio = rate * rr / 60.0
     # Nobody alternates between 1:1 and 2:1 at such rates; 1:1 conduction is all or nothing.
     whole = 1 if 60.0 / rr > low + 10 else max(round(ratio), 1)
     if (fixed or whole == 1) and low + 10 <= 60.0 * whole / rr <= high - 10:
         return 60.0 * whole / rr, np.full(n, whole)
-    # Error feedback with noise keeps the mean ratio without a repeating pattern.
     base = max(int(ratio), 1)
-    share = min(max(ratio - base, 0.0), 1.0)
-    noisy = np.floor(share * np.arange(1, n + 1) + 0.8 * rng.uniform(0, 1, n))
-    return rate, base + np.clip(np.diff(noisy, prepend=0.0), 0, 1).astype(np.int64)
+    high = _two_ratios(min(max(ratio - base, 0.0), 1.0), stay, n, rng)
+    return rate, base + high.astype(np.int64)
+
+
+def _two_ratios(share: float, stay: float, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which of ``n`` beats take the higher ratio: `share` of any twelve, in runs as long as `stay` says."""
+    high = np.zeros(n, bool)
+    state = bool(rng.uniform() < share)
+    for first in range(0, n, _BLOCK_BEATS):
+        part = high[first : first + _BLOCK_BEATS]
+        for k, keeps in enumerate(rng.uniform(size=len(part)) < stay):
+            state = state if keeps else bool(rng.uniform() < share)
+            part[k] = state
+        # The rate asked for is kept: what the chain has too much or too little of is put right at random.
+        wrong = int(np.floor(share * len(part) + rng.uniform())) - int(part.sum())
+        part[rng.permutation(np.flatnonzero(part == (wrong < 0)))[: abs(wrong)]] ^= True
+    return high
 
 
 def flutter(
@@ -56,12 +74,13 @@ def flutter(
     elif wanted is None:
         wanted = 60.0 / rate * float(np.clip(rng.normal(2.6, 0.5), 2.05, 3.95))
     n = beats_needed(seconds, wanted)
-    rate, ratios = _block_ratios(rate, wanted, fixed, n, rng)
+    rate, ratios = _block_ratios(rate, wanted, fixed, 0.9 * float(person.ranks[2]), n, rng)
     waves = int(ratios.sum()) + 8
     within = osc["freq_sd_within"] / osc["freq_mean"]
     pace = 1.0 + within * autoregressive(waves, float(np.exp(-60.0 / rate / osc["freq_tau_s"])), rng)
     atrial = np.concatenate([[0.0], np.cumsum(60.0 / rate / np.clip(pace, 0.9, 1.1))])
-    jitter = 0.003 * rng.standard_normal(n)
+    # The time from flutter wave to beat depends on how many waves the node has just blocked.
+    jitter = (0.004 if fixed else 0.01) * rng.standard_normal(n).clip(-2.5, 2.5)
     return Course(atrial[np.cumsum(ratios)], jitter, ["N"] * n, np.full(n, np.nan), atrial=atrial)
 
 

@@ -24,6 +24,10 @@ DILATIONS = (1, 2, 4, 8, 1, 2, 4, 1)
 CONTEXT = 3 * sum(DILATIONS) + 3
 #: Numbers in a demographics vector: age in units of 20 years around 60, age known, male, female.
 N_DEMOGRAPHICS = 4
+#: Numbers of the noise's colour: its log amplitude at 3 to 12, 40 to 70 and above 70 Hz, over 12 to 40 Hz.
+N_COLOURS = 3
+#: Coefficients of the noise transform, below 12.5 Hz, whose noise differs between P wave, T wave and rest.
+SLOW_BINS = 4
 
 
 class Block(nn.Module):
@@ -140,12 +144,11 @@ class Decoder(nn.Module):
         self.mean = nn.ConvTranspose1d(width, channels, 2 * PATCH, stride=PATCH, padding=PATCH // 2)
         self.spread = nn.Linear(film, 2 * width)
         self.log_variance = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels * HOP)
+            nn.Linear(width, width), nn.GELU(), nn.Linear(width, channels * SLOW_BINS)
         )
-        self.colour = nn.Sequential(nn.Linear(2, 32), nn.GELU(), nn.Linear(32, channels * HOP))
-        # Without effect until it is fitted.
-        nn.init.zeros_(cast(nn.Linear, self.colour[2]).weight)
-        nn.init.zeros_(cast(nn.Linear, self.colour[2]).bias)
+        self.hiss = nn.Sequential(
+            nn.Linear(film + N_COLOURS, 64), nn.GELU(), nn.Linear(64, channels * (HOP - SLOW_BINS))
+        )
 
     def forward(
         self,
@@ -154,9 +157,10 @@ class Decoder(nn.Module):
         rhythm: Tensor,
         record: Tensor,
         level: Tensor,
+        colour: Tensor,
         noise: Tensor | None = None,
-        colour: Tensor | None = None,
         strict: bool = False,
+        p_gain: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One strip per row.
 
@@ -168,14 +172,16 @@ class Decoder(nn.Module):
             ``[B, film]``, from `self.record`.
         level : Tensor
             ``[B]``, log RMS of the record's noise over its gain; the network shapes noise around it.
+        colour : Tensor
+            ``[B, 3]``, the record's noise at 3 to 12, 40 to 70 and above 70 Hz, over that at 12 to 40 Hz (log
+            amplitude).
         noise : Tensor or None
             ``[B, F, D]`` standard normal, injected before the last two blocks.
-        colour : Tensor or None
-            ``[B, 2]``, the record's noise at 40 to 70 Hz and above, over that at 12 to 40 Hz (log amplitude).
-            None while the mean is learned: it matters to the noise alone, which is fitted afterwards.
         strict : bool
             Leave out of the templates what they hold of a P wave where the rhythm has none: a latent that is
             drawn, not read from a strip, may be of somebody in sinus rhythm.
+        p_gain : Tensor or None
+            ``[B]``, factor on the P waves of templates.
 
         Returns
         -------
@@ -192,10 +198,10 @@ class Decoder(nn.Module):
             x = block(x, record)
         x = self.norm(x)
         no_p = self.forbids_p[rhythm].repeat_interleave(PATCH, 1) if strict else None
-        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record, no_p)
+        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record, no_p, p_gain)
         return mean, self._spread(x, record, level, colour)
 
-    def _spread(self, x: Tensor, record: Tensor, level: Tensor, colour: Tensor | None) -> Tensor:
+    def _spread(self, x: Tensor, record: Tensor, level: Tensor, colour: Tensor) -> Tensor:
         # The blocks learn from the mean alone: the slopes of a likelihood are so much larger where its
         # variance is wrong that they would drown the mean's. The record vector learns from both.
         scale, shift = self.spread(record).unsqueeze(1).chunk(2, dim=-1)
@@ -203,12 +209,12 @@ class Decoder(nn.Module):
         # Coefficient m covers the hop before it and the hop after it.
         padded = torch.cat([hops[:, :1], hops, hops[:, -1:]], dim=1)
         lapped = (padded[:, 1:] + padded[:, :-1]) / 2
-        spread = self.log_variance(lapped).unflatten(2, (self.channels, HOP)).transpose(1, 2)
-        # Bounded to -12 ... 8: below is finer than the quantisation of any source.
-        spread = 10 * torch.tanh((spread + 2 * level[:, None, None, None]) / 10) - 2
-        if colour is None:
-            return spread
-        return spread + self.colour(colour).view(-1, self.channels, 1, HOP).clamp(-6, 4)
+        slow = self.log_variance(lapped).unflatten(2, (self.channels, SLOW_BINS)).transpose(1, 2)
+        # Over 12 Hz noise does not know of the beats; it is the recording's.
+        hiss = self.hiss(torch.cat([record, colour], 1)).view(-1, self.channels, 1, HOP - SLOW_BINS)
+        spread = torch.cat([slow, hiss.expand(-1, -1, slow.shape[2], -1)], 3) + 2 * level[:, None, None, None]
+        # Bounded to -17 ... 3: below is finer than the quantisation of any source.
+        return 10 * torch.tanh((spread + 7) / 10) - 7
 
 
 class Encoder(nn.Module):

@@ -46,7 +46,12 @@ def reconstruction(net: StripNet, batch: dict[str, Tensor], latent: Tensor) -> t
     absolute error of samples and of first differences, which keeps the QRS steep.
     """
     mean, spread = net.decoder(
-        batch["fine"], batch["coarse"], batch["rhythm"], record_vector(net, batch, latent), batch["level"]
+        batch["fine"],
+        batch["coarse"],
+        batch["rhythm"],
+        record_vector(net, batch, latent),
+        batch["level"],
+        batch["colour"],
     )
     error = batch["signal"] / batch["gain"].exp()[:, None, None] - mean
     rest = net.lapped(error)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ecgsynth.generators.blocks import N_DEMOGRAPHICS
+from ecgsynth.generators.blocks import N_COLOURS, N_DEMOGRAPHICS
 from ecgsynth.rhythms import RHYTHMS
 
 #: Record numbers beside the latent: log gain, log wander (both of mV), asinh of the offset over 0.1 mV,
-#: log noise over gain, and the two numbers of the noise's colour.
-N_EXTRAS = 6
+#: log drift over gain, log noise over gain, and the noise's colour.
+N_EXTRAS = 5 + N_COLOURS
 _TIME_FREQUENCIES = 8
 
 
@@ -54,8 +54,9 @@ class LatentFlow(nn.Module):
             for _ in range(3)
         )
         self.out = nn.Linear(width, self.size)
-        self.register_buffer("shift", torch.zeros(self.size))
-        self.register_buffer("scale", torch.ones(self.size))
+        # Of each source: the numbers of one source's noise would be lost in the differences between sources.
+        self.register_buffer("shift", torch.zeros(sources, self.size))
+        self.register_buffer("scale", torch.ones(sources, self.size))
         self.register_buffer("frequencies", torch.pi * 2.0 ** torch.arange(_TIME_FREQUENCIES).float() / 2)
 
     def condition(self, rhythm: Tensor, lead: Tensor, source: Tensor) -> Tensor:
@@ -73,19 +74,32 @@ class LatentFlow(nn.Module):
             h = h + layer(h)
         return self.out(h)
 
-    def loss(self, latents: Tensor, condition: Tensor, numbers: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Flow-matching loss of rows of latents ``[B, size]`` (not standardised), per row ``[B]``."""
-        target = (latents - self.shift) / self.scale
+    def loss(
+        self,
+        latents: Tensor,
+        place: tuple[Tensor, Tensor, Tensor],
+        numbers: Tensor,
+        noise: Tensor,
+        t: Tensor,
+    ) -> Tensor:
+        """Flow-matching loss of rows of latents ``[B, size]`` (not standardised), per row ``[B]``.
+
+        `place` holds rhythm, lead and source ``[B]``.
+        """
+        source = place[2]
+        target = (latents - self.shift[source]) / self.scale[source]
         x = t[:, None] * target + (1 - t[:, None]) * noise
-        return (self(x, t, condition, numbers) - (target - noise)).square().mean(1)
+        return (self(x, t, self.condition(*place), numbers) - (target - noise)).square().mean(1)
 
     @torch.no_grad()
-    def sample(self, noise: Tensor, condition: Tensor, numbers: Tensor, steps: int = 12) -> Tensor:
+    def sample(
+        self, noise: Tensor, place: tuple[Tensor, Tensor, Tensor], numbers: Tensor, steps: int = 12
+    ) -> Tensor:
         """Latents ``[B, size]`` from standard normal `noise` ``[B, size]``: Heun's method, `steps` steps."""
-        x = noise
+        x, condition = noise, self.condition(*place)
         for i in range(steps):
             t = torch.full((len(x),), i / steps)
             first = self(x, t, condition, numbers)
             second = self(x + first / steps, t + 1 / steps, condition, numbers)
             x = x + (first + second) / (2 * steps)
-        return x * self.scale + self.shift
+        return x * self.scale[place[2]] + self.shift[place[2]]

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ecgsynth.generators.blocks import CONTEXT, HOP, Decoder, Encoder, LappedTransform
+from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS, Decoder, Encoder, LappedTransform
 from ecgsynth.generators.conditions import (
+    BEAT_CLASSES,
     HOP_FRAMES,
     PATCH,
     RHYTHM_INDEX,
@@ -20,10 +21,11 @@ from ecgsynth.generators.conditions import (
     make_conditions,
     rhythm_per_frame,
 )
+from ecgsynth.generators.hiss import PROFILE_S, WINDOW, WINDOW_HZ
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
-from ecgsynth.generators.noise_sway import SWAY_FROM, draw_sway
+from ecgsynth.generators.noise_sway import SWAY_FROM, draw_bursts, draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
-from ecgsynth.generators.wander import WANDER_HZ, draw_wander, split_wander
+from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 8
@@ -66,7 +68,15 @@ class StripNet(nn.Module):
     """Encoder, decoder, prior over latents and wander spectra: everything a checkpoint holds."""
 
     wander_power: Tensor
+    drift_power: Tensor
+    drift_sway: Tensor
     noise_sway: Tensor
+    noise_bursts: Tensor
+    noise_trim: Tensor
+    noise_profile: Tensor
+    drift_trim: Tensor
+    beat_trim: Tensor
+    p_gain: Tensor
     beat_sway: Tensor
 
     def __init__(self, config: LearnedConfig) -> None:
@@ -78,7 +88,15 @@ class StripNet(nn.Module):
         self.prior = LatentFlow(config.latent, leads, sources, 144)
         self.lapped = LappedTransform()
         self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
+        self.register_buffer("drift_power", torch.full((sources, len(DRIFT_HZ)), 1.0 / len(DRIFT_HZ)))
+        self.register_buffer("drift_sway", torch.zeros(sources, 2))
         self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
+        self.register_buffer("noise_trim", torch.zeros(sources, HOP))
+        self.register_buffer("noise_profile", torch.zeros(sources, len(PROFILE_S)))
+        self.register_buffer("drift_trim", torch.tensor([[1.0, 0.0]]).repeat(sources, 1))
+        self.register_buffer("p_gain", torch.ones(sources))
+        self.register_buffer("beat_trim", torch.zeros(sources, len(WINDOW_HZ)))
+        self.register_buffer("noise_bursts", torch.zeros(sources))
         self.register_buffer("noise_sway", torch.zeros(sources, len(SWAY_FROM), 2))
 
 
@@ -156,36 +174,93 @@ class Learned:
                 signals += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)
         return signals
 
-    @torch.inference_mode()
     def _render_rows(
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], latents: Tensor, filled: int
     ) -> list[NDArray[np.float32]]:
-        n, rows = plans[0].n_samples, len(plans)
         ids = self._ids(plans)
         conditions = [
             plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng))
             for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
+        return self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
+
+    @torch.inference_mode()
+    def compose(
+        self,
+        conditions: list[Conditions],
+        ids: Sequence[Tensor],
+        latents: Tensor,
+        rngs: Sequence[np.random.Generator],
+        n: int,
+        filled: int = ROWS,
+    ) -> list[NDArray[np.float32]]:
+        """Strips ``[outputs, n]`` in mV from conditions and record numbers.
+
+        Parameters
+        ----------
+        conditions : list of Conditions
+            Of whole hops, at least `n` samples.
+        ids : lead [B], source [B], demographics [B, 4]
+        latents : Tensor
+            ``[B, latent + N_EXTRAS]``.
+        rngs : sequence of Generator
+            Where the noise of each strip comes from.
+        n : int
+            Samples.
+        filled : int
+            Rows per decoder call, at least B.
+        """
+        rows, sources = len(conditions), ids[1].tolist()
         frames = conditions[0].coarse.shape[1]
         latent = _filled(filled, latents)[0]
-        record = self.net.decoder.record(*_filled(filled, *ids[1:]), latent[:, : self.config.latent + 1])
-        sway = [self.net.noise_sway[source].numpy() for source in ids[2].tolist()]
+        record = self.net.decoder.record(*_filled(filled, *ids), latent[:, : self.config.latent + 1])
+        sway = [self.net.noise_sway[source].numpy() for source in sources]
         gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
-        mean, noise = self._decode(conditions, record, latent[:, -3:], gauss)
-        # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
-        fast_noise = split_wander(noise[:rows, :, :n].numpy())[0]
-        strips = _at_gain(mean[:rows, :, :n].numpy(), fast_noise)
-        gain, wander, offset = latent[:rows, self.config.latent : -3].numpy().T
-        slow = np.stack(
-            [
-                draw_wander(n, strips.shape[1], self.net.wander_power[source].numpy(), rng)
-                for source, rng in zip(ids[2].tolist(), rngs, strict=True)
-            ]
-        )
+        trims = _filled(filled, self.net.noise_trim[sources], self.net.p_gain[sources])
+        mean, noise = self._decode(conditions, record, latent[:, -1 - N_COLOURS :], gauss, *trims)
+        fast_noise = self._lively(noise[:rows, :, :n].numpy(), conditions, sources, rngs)
+        gain, wander, offset, drift = latent[:rows, self.config.latent : -1 - N_COLOURS].numpy().T
+        slow, drifts = self._slow(n, fast_noise.shape[1], sources, rngs)
+        drifts *= _without_floor(np.exp(np.clip(drift, -6, -0.2)), self.net.drift_trim[sources].numpy())
+        clear = _filtered(mean[:rows, :, :n].numpy(), self.net.beat_trim[sources].numpy())
+        strips = _at_gain(clear, fast_noise + drifts)
         level = np.exp(np.clip(wander, -9, 0.5))[:, None, None]
         start = 0.1 * np.sinh(np.clip(offset, -4, 4))[:, None, None]
         signal = np.exp(np.clip(gain, -5, 1.5))[:, None, None] * strips + level * slow + start
         return list(signal.astype(np.float32))
+
+    def _lively(
+        self,
+        noise: NDArray[np.float32],
+        conditions: Sequence[Conditions],
+        sources: Sequence[int],
+        rngs: Sequence[np.random.Generator],
+    ) -> NDArray[np.float32]:
+        """`noise` ``[rows, outputs, samples]`` without wander, over 12 Hz louder near beats and in bursts."""
+        n = noise.shape[-1]
+        spectrum = np.fft.rfft(noise)
+        hz = np.fft.rfftfreq(n, 1 / PLAN_FS)
+        # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
+        steady = np.fft.irfft(spectrum * (np.clip((hz - 0.4) / 0.2, 0, 1) * np.clip((14 - hz) / 4, 0, 1)), n)
+        fast = np.fft.irfft(spectrum * np.clip((hz - 10) / 4, 0, 1), n)
+        last, ahead = len(BEAT_CLASSES), len(BEAT_CLASSES) + 1
+        for row, made, source, rng in zip(fast, conditions, sources, rngs, strict=True):
+            offset = np.where(made.fine[ahead] <= made.fine[last], -made.fine[ahead], made.fine[last])[:n]
+            profile = np.interp(offset, PROFILE_S, self.net.noise_profile[source].numpy())
+            row *= np.exp(profile) * draw_bursts(n, float(self.net.noise_bursts[source]), rng)
+        return (steady + fast).astype(np.float32)
+
+    def _slow(
+        self, n: int, channels: int, sources: Sequence[int], rngs: Sequence[np.random.Generator]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Wander and drift ``[rows, channels, n]`` of SD near 1."""
+        net = self.net
+        wander, drift = [], []
+        for source, rng in zip(sources, rngs, strict=True):
+            wander.append(draw_wander(n, channels, net.wander_power[source].numpy(), rng))
+            power, sway = net.drift_power[source].numpy(), net.drift_sway[source].numpy()
+            drift.append(draw_drift(n, channels, power, sway, rng))
+        return np.stack(wander), np.stack(drift)
 
     def _ids(self, plans: Sequence[Plan]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rhythm, lead and source index and demographics of each plan."""
@@ -214,14 +289,21 @@ class Learned:
         )
         noise, rhythm, lead, source, numbers = _filled(filled, noise, rhythm, lead, source, numbers)
         prior = self.net.prior
-        return prior.sample(noise, prior.condition(rhythm, lead, source), numbers)
+        return prior.sample(noise, (rhythm, lead, source), numbers)
 
     def _decode(
-        self, conditions: list[Conditions], record: Tensor, noise: Tensor, gauss: _Gauss
+        self,
+        conditions: list[Conditions],
+        record: Tensor,
+        noise: Tensor,
+        gauss: _Gauss,
+        trim: Tensor,
+        p_gain: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Mean and noise ``[ROWS, outputs, samples]`` in units of the gain, piece by piece.
 
-        `noise` ``[ROWS, 3]`` is the level and colour of the record's noise.
+        `noise` ``[ROWS, 1 + N_COLOURS]`` is the level and colour of the record's noise; `trim`
+        ``[ROWS, HOP]`` corrects its log variance, `p_gain` ``[ROWS]`` the height of P waves.
         """
         level, colour = noise[:, 0], noise[:, 1:]
         frames = conditions[0].coarse.shape[1]
@@ -232,13 +314,13 @@ class Learned:
             low, high = max(start - context, 0), min(stop + context, frames)
             fine, coarse, rhythm = _stack(conditions, low, high, gauss.filled)
             mean, spread = self.net.decoder(
-                fine, coarse, rhythm, record, level, gauss.injected(low, high), colour, True
+                fine, coarse, rhythm, record, level, colour, gauss.injected(low, high), True, p_gain
             )
             means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
             first = (start - low) // HOP_FRAMES
             last = (stop - low) // HOP_FRAMES + (stop == frames)
             spreads.append(spread[:, :, first:last])
-        mean, spread = torch.cat(means, -1), torch.cat(spreads, 2)
+        mean, spread = torch.cat(means, -1), torch.cat(spreads, 2) + trim[:, None, None]
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
 
 
@@ -250,6 +332,27 @@ def _at_gain(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[n
     left = np.maximum(1 - np.square(noise).mean((1, 2)), 0.1)
     factor = np.sqrt(left / np.maximum(np.square(mean).mean((1, 2)), 1e-6)).clip(0.7, 2.0)
     return (mean * factor[:, None, None] + noise).astype(np.float32)
+
+
+def _without_floor(drift: NDArray[np.float32], trim: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Drift to draw ``[rows, 1, 1]`` so that `drift` ``[rows]`` is measured.
+
+    What is measured of drift d is ``sqrt((a d)^2 + f^2)``, with a and f in `trim` ``[rows, 2]``: beats that
+    differ leave something even where nothing drifts.
+    """
+    square = np.maximum(np.square(drift) - np.square(trim[:, 1]), 0.04 * np.square(drift))
+    return np.asarray(np.sqrt(square) / trim[:, 0])[:, None, None]
+
+
+def _filtered(mean: NDArray[np.float32], log_gain: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`mean` ``[rows, outputs, samples]`` through a filter without phase shift, `log_gain` at `WINDOW_HZ`."""
+    n = mean.shape[-1]
+    # Two windows of silence behind it, so that the end does not reach round to the start.
+    length = n + 2 * WINDOW
+    hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
+    gain = np.stack([np.exp(np.interp(hz, WINDOW_HZ, row)) for row in log_gain])[:, None]
+    filtered = np.fft.irfft(np.fft.rfft(mean, length) * gain, length)[..., :n]
+    return filtered.astype(np.float32)
 
 
 def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:

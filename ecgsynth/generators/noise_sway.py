@@ -6,6 +6,7 @@ bands sways from hop to hop as a first-order autoregression, with an SD and a me
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,8 @@ from ecgsynth.generators.rr_basics import autoregressive
 
 #: First coefficient of the lapped transform (3.125 Hz each) of each band: below 12.5 Hz, to 40.6 Hz, above.
 SWAY_FROM = (0, 4, 13)
+#: Samples between the knots of bursts: 40 ms.
+BURST = 10
 
 
 def draw_sway(
@@ -40,8 +43,15 @@ def draw_sway(
     return out
 
 
+def draw_bursts(n: int, sd: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Factors ``[n]`` on noise, mean square 1: short bursts, log-normal of SD `sd`, forgotten in 40 ms."""
+    knots = np.clip(sd * rng.standard_normal(n // BURST + 2), -1.5, 1.5)
+    factors = np.exp(np.interp(np.arange(n) / BURST, np.arange(len(knots)), knots))
+    return (factors / np.sqrt(np.square(factors).mean())).astype(np.float32)
+
+
 def measure_sway(
-    log_ratio: NDArray[np.floating], known: NDArray[np.bool_]
+    log_ratio: NDArray[np.floating], known: NDArray[np.bool_], starts: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Covariances of the log power of one strip's noise at lags of zero to two hops, per band.
 
@@ -51,6 +61,8 @@ def measure_sway(
         Log of squared coefficients over their expected power.
     known : bool array [hops]
         Hops whose noise could be told from the waves.
+    starts : sequence of int
+        First bin of each band.
 
     Returns
     -------
@@ -59,7 +71,7 @@ def measure_sway(
     pairs : float64 array [3]
         Number of pairs behind each.
     """
-    edges = (*SWAY_FROM, log_ratio.shape[2])
+    edges = (*starts, log_ratio.shape[2])
     bands = np.stack([log_ratio[:, :, a:b].mean((0, 2)) for a, b in pairwise(edges)])
     level = bands[:, known].mean(1, keepdims=True) if known.any() else 0.0
     rest = np.where(known, bands - level, 0.0)

@@ -46,6 +46,7 @@ class BeatTemplates(nn.Module):
     """
 
     groups: Tensor
+    has_p: Tensor
     taper: Tensor
 
     def __init__(self, channels: int, film: int, rank: int = 64) -> None:
@@ -56,18 +57,24 @@ class BeatTemplates(nn.Module):
         nn.init.normal_(self.shapes.weight, std=0.02)
         nn.init.zeros_(self.shapes.bias)
         self.register_buffer("groups", _group_matrix(), persistent=False)
+        self.register_buffer("has_p", torch.tensor([1.0, 1.0, 0.0, 0.0]), persistent=False)
         at = torch.arange(LENGTH)
         edge = torch.minimum(at, LENGTH - 1 - at).clamp(max=_TAPER) / _TAPER
         self.register_buffer("taper", torch.sin(edge * torch.pi / 2) ** 2, persistent=False)
 
-    def forward(self, fine: Tensor, record: Tensor, no_p: Tensor | None = None) -> Tensor:
+    def forward(
+        self, fine: Tensor, record: Tensor, no_p: Tensor | None = None, p_gain: Tensor | None = None
+    ) -> Tensor:
         """``[B, N_FINE, T]`` conditions and ``[B, film]`` to ``[B, channels, T]``.
 
-        Where `no_p` ``[B, T]`` is 1, beats come without what their template holds of a P wave.
+        Where `no_p` ``[B, T]`` is 1, beats come without what their template holds of a P wave; `p_gain`
+        ``[B]`` is the height of that of the others.
         """
         rows, samples = len(fine), fine.shape[-1]
         kernel = self.shapes(self.mix(record)).view(rows, self.channels, len(GROUPS), LENGTH) * self.taper
         bumps = self.groups @ fine[:, : len(BEAT_CLASSES)] / _BUMP_SUM
+        if p_gain is not None:
+            kernel = kernel + (p_gain - 1).view(-1, 1, 1, 1) * _p_part(kernel) * self.has_p.view(1, 1, -1, 1)
         # A kernel of 200 samples per record is convolved ten times faster as a product of spectra.
         length = -(-(samples + LENGTH) // 256) * 256
         spectrum = torch.fft.rfft(kernel, length) * torch.fft.rfft(bumps, length).unsqueeze(1)

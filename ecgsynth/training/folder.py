@@ -35,6 +35,7 @@ from ecgsynth.training.private_statement import statement
 from ecgsynth.training.run import Progress, RunOptions, run
 from ecgsynth.training.sources import measured_wander, with_sources
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
+from ecgsynth.training.trim import fit_trim
 
 _PRIOR_STEPS, _NOISE_STEPS = 600, 300
 
@@ -159,6 +160,7 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     prior = fit_prior(final, strips, validation or strips, seed=options.seed, steps=_PRIOR_STEPS, fresh=False)
     steps = int(task.seen)
     fit_noise(final, strips, seed=options.seed, steps=min(_NOISE_STEPS, options.steps))
+    fit_trim(final, strips, seed=options.seed)
     notes = {
         "seed": options.seed,
         "steps": steps,

@@ -15,19 +15,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ecgsynth.batches import CROP, StripBatches, Strips
-from ecgsynth.generators.blocks import HOP
+from ecgsynth.generators.blocks import HOP, SLOW_BINS
 from ecgsynth.generators.conditions import PATCH
 from ecgsynth.generators.cvae import encode, record_vector
+from ecgsynth.generators.hiss import WINDOW_HZ, burstiness, hiss_spectrum, noise_power
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.generators.noise_sway import SWAY_FROM, measure_sway
 from ecgsynth.generators.oscillation import beat_height_sd, noise_of
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.wander import DRIFT_STEP_S, drift_spectrum, split_drift
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.training.tasks import Schedule, learning_rate
 
 #: Log of the median of the square of a standard normal number. Medians are fitted: a mean would be set by the
 #: few worst moments of a recording, and every strip would be as noisy as those.
 _LOG_MEDIAN = -0.7877
+#: Half the width in s of what a QRS covers.
+_QRS_S = 0.08
 #: Squares below this, in units of the record's gain, are finer than any source's quantisation.
 _FINEST = 1e-7
 
@@ -35,9 +39,9 @@ _FINEST = 1e-7
 def fit_noise(
     net: StripNet, strips: Strips, *, seed: int, steps: int = 500, size: int = 24
 ) -> dict[str, float]:
-    """Fit the variance heads and the sway in place, nothing else; returns the first and the last loss."""
+    """Fit the variance heads, the sways and the drift in place, nothing else; returns first and last loss."""
     decoder = net.decoder
-    heads = [p for x in (decoder.spread, decoder.log_variance, decoder.colour) for p in x.parameters()]
+    heads = [p for x in (decoder.spread, decoder.log_variance, decoder.hiss) for p in x.parameters()]
     for parameter in heads:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(heads, lr=2e-3, weight_decay=0.0)
@@ -51,8 +55,7 @@ def fit_noise(
         rows = batches.draw(rng)
         starts = rng.integers(0, (strips.usable[rows] - CROP) // PATCH + 1) * PATCH
         batch = batches.batch(rows, rng, starts)
-        rest, known = _rest(strips, rows, starts, names)
-        loss = _loss(net, batch, rest, known)
+        loss = _loss(net, batch, *_rest(strips, rows, starts, names), _hiss(strips, rows))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -61,8 +64,21 @@ def fit_noise(
     # Sources that these strips do not show keep what was measured on them before.
     present = torch.from_numpy(np.unique(strips.source))
     net.beat_sway[present] = torch.from_numpy(fit_beat_sway(net, strips, seed=seed))[present]
-    net.noise_sway[present] = torch.from_numpy(fit_sway(net, strips, seed=seed))[present]
+    measured = fit_sources(net, strips, seed=seed)
+    for name, table in measured.items():
+        getattr(net, name)[present] = torch.from_numpy(table)[present]
     return {"first": float(np.mean(losses[:20])), "last": float(np.mean(losses[-20:]))}
+
+
+def _hiss(strips: Strips, rows: NDArray[np.int64]) -> Tensor:
+    """Log power ``[B, leads, HOP - SLOW_BINS]`` over the record's gain at the coefficients of hiss."""
+    hz = (np.arange(SLOW_BINS, HOP) + 0.5) * PLAN_FS / 2 / HOP
+    at = hz / WINDOW_HZ[1]
+    low = at.astype(np.int64)
+    part = (at - low).astype(np.float32)
+    hiss = strips.hiss[rows]
+    log_power = (1 - part) * hiss[..., low] + part * hiss[..., np.minimum(low + 1, len(WINDOW_HZ) - 1)]
+    return torch.from_numpy(log_power - 2 * strips.gain[rows, None, None])
 
 
 def _rest(
@@ -74,65 +90,102 @@ def _rest(
         n = int(strips.usable[row])
         times, classes = strips.beats[row]
         noise, fine = noise_of(strips.fast[row, :, :n], times, classes, names[strips.rhythm[row]], PLAN_FS)
-        noise = _without_wander(noise) * _beside_beats(times, n)
+        noise = _over_beats(split_drift(noise)[0], times)
         rest.append(noise[:, start : start + CROP])
         known.append(fine[start : start + CROP])
     return torch.from_numpy(np.stack(rest)), torch.from_numpy(np.stack(known))
 
 
-def _beside_beats(times: NDArray[np.float64], n: int) -> NDArray[np.float32]:
-    """Weights ``[n]`` that turn noise down within some 70 ms of R peaks ``times``.
+def _over_beats(noise: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """`noise` ``[leads, samples]`` with what lies beside each R peak mirrored over it.
 
-    What is left there is how a QRS differs from the median one, which `fit_beat_sway` sees to. A hop of the
-    lapped transform is 160 ms long: drawn as noise, it would lie over the P wave and the ST segment, too.
+    What is left within some 80 ms of an R peak is how a QRS differs from the median one, which
+    `fit_beat_sway` sees to. A hop of the lapped transform is 160 ms long: drawn as noise, it would lie over
+    the P wave and the ST segment, too. What is beside it is the recording's noise, which goes on.
     """
-    t = np.arange(n) / PLAN_FS
-    weight = np.ones(n, np.float32)
-    for beat in times[(times > -0.3) & (times < n / PLAN_FS + 0.3)]:
-        weight *= (1 - 0.85 * np.exp(-0.5 * ((t - beat) / 0.07) ** 2)).astype(np.float32)
-    return weight
+    out = noise.copy()
+    reach = round(_QRS_S * PLAN_FS)
+    fade = np.linspace(0, 1, 2 * reach, dtype=np.float32)
+    for beat in np.rint(times * PLAN_FS).astype(np.int64):
+        low, high = beat - reach, beat + reach
+        if low >= 2 * reach and high + 2 * reach <= noise.shape[1]:
+            before = noise[:, low - 2 * reach : low][:, ::-1]
+            after = noise[:, high : high + 2 * reach][:, ::-1]
+            # Root weights keep the power of two noises that know nothing of each other.
+            out[:, low:high] = np.sqrt(1 - fade) * before + np.sqrt(fade) * after
+    return out
 
 
-def _without_wander(noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`noise` ``[leads, samples]`` above 1.5 Hz (raised cosine from 1 to 2 Hz).
-
-    The lowest coefficient of the lapped transform covers 0 to 3 Hz. Wander that is left at its lower end
-    would be drawn at its upper end as well, where it looks like waves that nobody has.
-    """
-    hz = np.fft.rfftfreq(noise.shape[1], 1 / PLAN_FS)
-    keep = 0.5 - 0.5 * np.cos(np.pi * np.clip(hz - 1.0, 0, 1))
-    return np.fft.irfft(np.fft.rfft(noise) * keep, noise.shape[1]).astype(np.float32)
+def _autoregression(covariance: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """SD (0 if not known) and memory ``[..., 2]`` of an autoregression, from autocovariances ``[..., 3]``."""
+    one, two = np.maximum(covariance[..., 1], 0), np.maximum(covariance[..., 2], 0)
+    memory = np.clip(two / np.maximum(one, 1e-9), 0.3, 0.97)
+    sd = np.where((one > 0) & known, np.sqrt(one / memory), 0.0)
+    return np.stack([np.minimum(sd, 2.0), memory], -1).astype(np.float32)
 
 
-@torch.no_grad()
-def fit_sway(net: StripNet, strips: Strips, *, seed: int, size: int = 24) -> NDArray[np.float32]:
-    """SD and memory ``[sources, bands, 2]`` of how noise comes and goes, by the method of moments.
+def fit_sources(
+    net: StripNet, strips: Strips, *, seed: int, most: int = 240
+) -> dict[str, NDArray[np.float32]]:
+    """Tables of each source: ``noise_sway``, ``noise_bursts``, ``drift_sway``, ``drift_power``.
 
     The log of one squared coefficient scatters by ``pi^2 / 2`` even at constant power, independently from hop
     to hop; lags 1 and 2 of the autocovariance are free of that and give the memory ``c2 / c1`` and the
-    variance ``c1^2 / c2`` of a first-order autoregression.
+    variance ``c1^2 / c2`` of a first-order autoregression (method of moments).
     """
-    sums = np.zeros((len(net.config.sources), len(SWAY_FROM), 3))
-    pairs = np.zeros((len(net.config.sources), 3))
-    names = list(RHYTHMS)
-    batches = StripBatches(strips, size, seed)
-    for step in range(200):
-        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4, step)))
-        rows = batches.draw(rng)
-        starts = rng.integers(0, (strips.usable[rows] - CROP) // PATCH + 1) * PATCH
-        batch = batches.batch(rows, rng, starts)
-        rest, known = _rest(strips, rows, starts, names)
-        ratio, seen = _log_ratio(net, batch, rest, known)
-        for row, source in enumerate(strips.source[rows]):
-            s, n = measure_sway(ratio[row].numpy(), seen[row].numpy())
-            sums[source] += s
-            pairs[source] += n
-    covariance = sums / np.maximum(pairs, 1)[:, None]
-    one, two = np.maximum(covariance[..., 1], 0), np.maximum(covariance[..., 2], 0)
-    memory = np.clip(two / np.maximum(one, 1e-9), 0.3, 0.97)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6,)))
+    sources, bands = len(net.config.sources), len(SWAY_FROM)
+    sums, pairs = np.zeros((sources, bands + 1, 3)), np.zeros((sources, bands + 1, 3))
+    power, burst_variance = net.drift_power.numpy().copy(), np.zeros(sources)
+    for source in np.unique(strips.source):
+        spectra, bursts = [], []
+        for row in rng.permutation(np.flatnonzero(strips.source == source))[:most]:
+            spectrum, burst, own_sums, own_pairs = _strip_moments(strips, int(row))
+            sums[source] += own_sums
+            pairs[source] += own_pairs
+            bursts.append(burst)
+            if spectrum is not None:
+                spectra.append(spectrum)
+        burst_variance[source] = np.nanmedian(bursts) if np.isfinite(bursts).any() else 0.0
+        if len(spectra) >= 5:
+            power[source] = np.mean(spectra, 0)
     # Under two strips' worth of pairs there is nothing to measure: no sway.
-    sd = np.where((one > 0) & (pairs[:, 1:2] > 60), np.sqrt(one / memory), 0.0)
-    return np.stack([np.minimum(sd, 2.0), memory], -1).astype(np.float32)
+    known = pairs[..., 1] > (60, 60, 60, 20)
+    sway = _autoregression(sums / np.maximum(pairs, 1), known)
+    # What sways over hops (of power: a quarter of that in log amplitude) is not a burst.
+    left = np.clip(burst_variance - np.square(sway[:, 1:bands, 0]).mean(1) / 4, 0, 0.25)
+    return {
+        "noise_sway": sway[:, :bands],
+        "noise_bursts": np.sqrt(left).astype(np.float32),
+        "drift_sway": sway[:, bands],
+        "drift_power": power,
+    }
+
+
+def _strip_moments(
+    strips: Strips, row: int
+) -> tuple[NDArray[np.float64] | None, float, NDArray[np.float64], NDArray[np.float64]]:
+    """Drift spectrum, burstiness, lagged products ``[4, 3]`` of log power (noise, drift), their numbers."""
+    n, name = int(strips.usable[row]), list(RHYTHMS)[strips.rhythm[row]]
+    times, classes = strips.beats[row]
+    rest, known = noise_of(strips.fast[row, :, :n], times, classes, name, PLAN_FS)
+    power, quiet, fast = noise_power(strips.fast[row, :, :n], times, classes, name)
+    burst = burstiness(fast, quiet)
+    sums, pairs = np.zeros((len(SWAY_FROM) + 1, 3)), np.zeros((len(SWAY_FROM) + 1, 3))
+    if quiet.any():
+        starts = np.searchsorted(WINDOW_HZ, np.array(SWAY_FROM) * PLAN_FS / 2 / HOP).tolist()
+        ratio = np.log(power + 1e-9) - hiss_spectrum(power, quiet)[:, None]
+        sums[:-1], pairs[:-1] = measure_sway(ratio, quiet, starts)
+    hop = round(DRIFT_STEP_S * PLAN_FS)
+    if known.mean() < 0.9 or n < 16 * hop:
+        return None, burst, sums, pairs
+    drift = split_drift(rest * known)[1]
+    square = np.square(drift[:, : n // hop * hop]).reshape(len(drift), -1, hop)
+    log_power = np.log(square.mean((0, 2)) + 1e-9)[None, :, None]
+    whole = known[: n // hop * hop].reshape(-1, hop).all(1)
+    own_sums, own_pairs = measure_sway(log_power, whole, (0,))
+    sums[-1], pairs[-1] = own_sums[0], own_pairs
+    return drift_spectrum(drift), burst, sums, pairs
 
 
 @torch.no_grad()
@@ -176,7 +229,7 @@ def _height_sds(
     batch = batches.batch(rows, rng, starts)
     record = record_vector(net, batch, encode(net, batch)[0])
     mean, spread = net.decoder(
-        batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"], colour=batch["colour"]
+        batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"], batch["colour"]
     )
     gauss = torch.from_numpy(rng.standard_normal(spread.shape, dtype=np.float32))
     made = (mean + net.lapped.inverse(torch.exp(spread / 2) * gauss)).numpy()
@@ -192,27 +245,23 @@ def _height_sds(
     return pairs
 
 
-def _log_ratio(net: StripNet, batch: dict[str, Tensor], rest: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Log of the noise's squared coefficients over the median the net expects, and which hops are known."""
+def _loss(net: StripNet, batch: dict[str, Tensor], rest: Tensor, known: Tensor, hiss: Tensor) -> Tensor:
+    """Mean absolute error of log variances: of slow noise in hops that are known, and of the hiss."""
     with torch.no_grad():
-        latent = encode(net, batch)[0]
-        record = record_vector(net, batch, latent)
+        record = record_vector(net, batch, encode(net, batch)[0])
     _, spread = net.decoder(
         batch["fine"],
         batch["coarse"],
         batch["rhythm"],
         record,
         batch["level"],
-        colour=batch["colour"],
+        batch["colour"],
     )
-    square = net.lapped(rest / batch["gain"].exp()[:, None, None]).square()
+    square = net.lapped(rest / batch["gain"].exp()[:, None, None]).square()[..., :SLOW_BINS]
+    ratio = torch.log(square + _FINEST) - spread[..., :SLOW_BINS] - _LOG_MEDIAN
     # A coefficient is known where both hops that it covers are.
     hops = F.pad(known.unflatten(1, (-1, HOP)).all(2), (1, 1), value=True)
-    return torch.log(square + _FINEST) - spread - _LOG_MEDIAN, hops[:, 1:] & hops[:, :-1]
-
-
-def _loss(net: StripNet, batch: dict[str, Tensor], rest: Tensor, known: Tensor) -> Tensor:
-    ratio, seen = _log_ratio(net, batch, rest, known)
-    weight = seen[:, None, :, None].float()
-    value = ratio.abs() * weight
-    return value.sum() / (weight.sum() * ratio.shape[1] * ratio.shape[3]).clamp(min=1.0)
+    seen = (hops[:, 1:] & hops[:, :-1])[:, None, :, None].float()
+    slow = (ratio.abs() * seen).sum() / (seen.sum() * ratio.shape[1] * ratio.shape[3]).clamp(min=1.0)
+    heard = hiss.isfinite()
+    return slow + (hiss - spread[:, :, 0, SLOW_BINS:])[heard].abs().sum() / max(int(heard.sum()), 1)

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import encode
-from ecgsynth.generators.latent_prior import LatentFlow
+from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.training.tasks import Schedule, learning_rate
+
+#: Windows of a source from which its own mean and spread of record numbers are taken.
+_FEWEST_WINDOWS = 60
 
 
 def fit_prior(
@@ -48,10 +51,8 @@ def fit_prior(
     torch.manual_seed(seed)
     prior = net.prior
     known = {"train": _posteriors(net, strips, seed), "val": _posteriors(net, validation, seed + 1)}
-    means = known["train"]["mean"]
     if fresh:
-        prior.shift.copy_(means.mean(0))
-        prior.scale.copy_((means.var(0) + known["train"]["sd"].square().mean(0)).sqrt().clamp(min=1e-3))
+        _standardise(prior, known["train"])
     prior.requires_grad_(True)
     optimizer = torch.optim.AdamW(prior.parameters(), lr=1e-3, weight_decay=0.02)
     schedule = Schedule(steps=steps)
@@ -76,13 +77,31 @@ def fit_prior(
     return best
 
 
+def _standardise(prior: LatentFlow, known: dict[str, Tensor]) -> None:
+    """Shift and scale: of all people for the latent, of each source with enough windows for the rest."""
+
+    def measure(rows: Tensor) -> tuple[Tensor, Tensor]:
+        spread = known["mean"][rows].var(0) + known["sd"][rows].square().mean(0)
+        return known["mean"][rows].mean(0), spread.sqrt().clamp(min=1e-3)
+
+    latent = prior.size - N_EXTRAS
+    shift, scale = measure(torch.ones(len(known["mean"]), dtype=torch.bool))
+    prior.shift.copy_(shift.expand_as(prior.shift))
+    prior.scale.copy_(scale.expand_as(prior.scale))
+    for source in known["source"].unique().tolist():
+        rows = known["source"] == source
+        if int(rows.sum()) >= _FEWEST_WINDOWS:
+            shift, scale = measure(rows)
+            prior.shift[source, latent:], prior.scale[source, latent:] = shift[latent:], scale[latent:]
+
+
 @torch.no_grad()
 def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
     """Posterior of each window, its record numbers, and the conditions of the flow."""
     batches = StripBatches(strips, 64, seed)
     rng = np.random.default_rng(seed)
     parts = []
-    numbers = np.column_stack([strips.gain, strips.wander, strips.offset, strips.level, strips.colour])
+    numbers = strips.extras()
     for first in range(0, len(strips), 64):
         batch = batches.batch(np.arange(first, min(first + 64, len(strips))), rng)
         mean, log_variance = encode(net, batch)
@@ -101,8 +120,8 @@ def _flow_loss(
     latents = take["mean"] + take["sd"] * gauss[0]
     numbers = take["numbers"]
     t = torch.from_numpy(rng.random(len(rows), dtype=np.float32))
-    condition = prior.condition(take["main_rhythm"], take["lead"], take["source"])
-    return prior.loss(latents, condition, numbers, gauss[1], t).mean()
+    place = (take["main_rhythm"], take["lead"], take["source"])
+    return prior.loss(latents, place, numbers, gauss[1], t).mean()
 
 
 @torch.no_grad()

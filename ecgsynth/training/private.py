@@ -268,7 +268,9 @@ def _prepare(
     seen: list[Tensor] = []
     hook = net.decoder.norm.register_forward_hook(lambda module, inputs, x: seen.append(x))
     record = record_vector(net, batch, encode(net, batch)[0])
-    _, spread = net.decoder(batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"])
+    _, spread = net.decoder(
+        batch["fine"], batch["coarse"], batch["rhythm"], record, batch["level"], batch["colour"]
+    )
     hook.remove()
     target = batch["signal"] / batch["gain"].exp()[:, None, None]
     return _Person(*(x.half() for x in (seen[0], batch["fine"], record, spread, target)))

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from ecgsynth.generators.blocks import N_COLOURS
 from ecgsynth.generators.cgan import Critic, gradient_penalty, relativistic_loss
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction, record_vector
 from ecgsynth.generators.learned import StripNet
@@ -191,8 +192,8 @@ class CGANTask(_Averaged):
             batch["rhythm"],
             record_vector(self.net, own, latent),
             own["level"],
-            noise,
             colour,
+            noise,
             strict=True,
         )
         drawn = mean + self.net.lapped.inverse(torch.exp(spread / 2) * torch.randn_like(spread))
@@ -205,15 +206,15 @@ class CGANTask(_Averaged):
         mean, log_variance = encode(self.net, batch)
         latent = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         prior, size = self.net.prior, self.net.config.latent
-        condition = prior.condition(batch["main_rhythm"], batch["lead"], batch["source"])
+        place = (batch["main_rhythm"], batch["lead"], batch["source"])
         was_training = prior.training
         prior.eval()
-        drawn = prior.sample(torch.randn(len(mean), prior.size), condition, batch["numbers"], steps=6)
+        drawn = prior.sample(torch.randn(len(mean), prior.size), place, batch["numbers"], steps=6)
         prior.train(was_training)
         latent = torch.cat([latent[:half], drawn[half:, :size]])
         gain = torch.cat([batch["gain"][:half], drawn[half:, size].clamp(-5, 1.5)])
-        level = torch.cat([batch["level"][:half], drawn[half:, -3]])
-        return latent, gain, level, torch.cat([batch["colour"][:half], drawn[half:, -2:]])
+        level = torch.cat([batch["level"][:half], drawn[half:, -1 - N_COLOURS]])
+        return latent, gain, level, torch.cat([batch["colour"][:half], drawn[half:, -N_COLOURS:]])
 
     def _step(self, optimizer: Any, loss: Tensor, module: torch.nn.Module) -> None:
         optimizer.zero_grad()

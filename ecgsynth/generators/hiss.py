@@ -1,0 +1,189 @@
+"""How loud and of which colour the noise of a recording is, seen where no beat is near.
+
+What is left of a QRS when the median beat is taken away is a hundred times louder over 40 Hz than the
+noise of a good recording, and rings through any sharp filter. So noise is measured in short Hann windows
+(their sidelobes fall off fast) that stay clear of every QRS, and by the median over windows.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgsynth.generators.blocks import HOP
+from ecgsynth.generators.oscillation import noise_of
+from ecgsynth.generators.plan import PLAN_FS
+
+#: Samples of a window: 256 ms. Windows lie `HOP` apart, as the hops of the noise transform do.
+WINDOW = 64
+WINDOW_HZ = np.fft.rfftfreq(WINDOW, 1 / PLAN_FS)
+#: Bands in Hz whose noise makes the colour of a recording, over that of the first: movement differs below,
+#: filters and converters cut off above.
+COLOUR_HZ = ((12.0, 40.0), (3.5, 12.0), (40.0, 70.0), (70.0, 126.0))
+#: Seconds that a window's centre keeps off an R peak that follows (its P wave) and one before (its T wave).
+_CLEAR_S = (0.26, 0.38)
+#: Seconds from an R peak, between which noise over 12 Hz is compared with that far from beats.
+PROFILE_EDGES_S = (-0.26, -0.18, -0.12, -0.06, 0.06, 0.12, 0.2, 0.3, 0.4)
+#: Where a profile has its knots: in the middle of those, without the QRS itself, and nought beyond.
+PROFILE_S = np.array([-0.32, -0.22, -0.15, -0.09, 0.09, 0.16, 0.25, 0.35, 0.45])
+_FEWEST = 6
+#: Power in mV^2 below which nothing is told apart: a tenth of a step of the finest converter.
+_FLOOR = 1e-8
+
+
+def noise_power(
+    signal: NDArray[np.floating], times: NDArray[np.float64], classes: NDArray[np.int64], rhythm: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float32]]:
+    """Power of a strip's noise in windows, and which of them stay clear of beats.
+
+    Parameters
+    ----------
+    signal : float array [leads, samples]
+        In mV at `PLAN_FS`, without wander.
+    times, classes : arrays [beats]
+        R peaks in s, and kinds of beat.
+    rhythm : str
+
+    Returns
+    -------
+    power : float64 array [leads, windows, WINDOW // 2 + 1]
+        mV^2; white noise of variance v has power v in every bin. Window m is centred on sample ``m * HOP``.
+    quiet : bool array [windows]
+        Clear of beats; where fewer than six are, the quarter that is farthest from them.
+    fast : float32 array [leads, samples]
+        The noise itself, above some 7 Hz.
+    """
+    rest, known = noise_of(signal, times, classes, rhythm, PLAN_FS)
+    power, quiet = quiet_spectra(rest, times, known)
+    # A median over beats that drift is jagged where one beat takes over from another: over 12 Hz the beats
+    # are taken away without their drift.
+    hz = np.fft.rfftfreq(signal.shape[1], 1 / PLAN_FS)
+    keep = 0.5 - 0.5 * np.cos(np.pi * np.clip((hz - 6) / 3, 0, 1))
+    fast = np.fft.irfft(np.fft.rfft(signal) * keep, signal.shape[1])
+    rest, known = noise_of(fast, times, classes, rhythm, PLAN_FS)
+    first = int(np.searchsorted(WINDOW_HZ, COLOUR_HZ[0][0]))
+    power[..., first:] = quiet_spectra(rest, times, known)[0][..., first:]
+    return power, quiet, rest
+
+
+def quiet_spectra(
+    rest: NDArray[np.floating], times: NDArray[np.float64], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Power of noise in windows, and which of them stay clear of beats.
+
+    Parameters
+    ----------
+    rest : float array [leads, samples]
+        A strip without its beats, see :func:`ecgsynth.generators.oscillation.noise_of`.
+    times : float64 array [beats]
+        R peaks in s.
+    known : bool array [samples]
+        Where `rest` is noise.
+
+    Returns
+    -------
+    power : float64 array [leads, windows, WINDOW // 2 + 1]
+        mV^2; white noise of variance v has power v in every bin. Window m is centred on sample ``m * HOP``.
+    quiet : bool array [windows]
+        Clear of beats; where fewer than six are, the quarter that is farthest from them.
+    """
+    n = rest.shape[1]
+    count = n // HOP + 1
+    padded = np.pad(rest.astype(np.float64), ((0, 0), (WINDOW // 2, WINDOW)))
+    at = (np.arange(count) * HOP)[:, None] + np.arange(WINDOW)
+    shape = np.hanning(WINDOW)
+    power = np.abs(np.fft.rfft(padded[:, at] * shape)) ** 2 / np.square(shape).sum()
+    centre = np.arange(count) * HOP
+    whole = (centre >= WINDOW // 2) & (centre + WINDOW // 2 <= n)
+    steady = np.pad(known, (WINDOW // 2, WINDOW))[at].all(1) & whole
+    away = _distance(centre / PLAN_FS, times)
+    quiet = steady & (away >= 1)
+    if quiet.sum() < _FEWEST and steady.any():
+        wanted = max(_FEWEST, int(steady.sum()) // 4)
+        quiet = steady & (away >= np.sort(away[steady])[::-1][min(wanted, int(steady.sum())) - 1])
+    return power, quiet
+
+
+def _distance(centre: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance ``[windows]`` to the nearest R peaks, in units of what keeps clear of them."""
+    ahead, since = nearest_beats(centre, times)
+    return np.minimum(ahead / _CLEAR_S[0], since / _CLEAR_S[1])
+
+
+def hiss_spectrum(power: NDArray[np.float64], quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Log power ``[leads, bins]``: the median over quiet windows, over ln 2, as for Gaussian noise."""
+    return np.log(np.median(power[:, quiet], axis=1) / np.log(2) + _FLOOR)
+
+
+def hiss_numbers(spectrum: NDArray[np.float64]) -> tuple[float, ...]:
+    """Log amplitude (of mV) of the first band of `COLOUR_HZ`, and of the others over it."""
+    power = np.exp(spectrum).mean(0)
+    bands = [power[slice(*np.searchsorted(WINDOW_HZ, (low, high)))].mean() for low, high in COLOUR_HZ]
+    level, *others = (0.5 * float(np.log(band)) for band in bands)
+    return level, *(other - level for other in others)
+
+
+def burstiness(fast: NDArray[np.floating], quiet: NDArray[np.bool_]) -> float:
+    """Variance of the log amplitude of noise `fast` in quiet windows; NaN where they hold too little.
+
+    Gaussian noise whose amplitude is log-normal with variance s2 has a kurtosis of ``3 exp(4 s2)``.
+    """
+    reach = WINDOW // 2 - 8
+    centres = np.flatnonzero(quiet) * HOP
+    centres = centres[(centres >= reach) & (centres + reach <= fast.shape[1])]
+    if len(centres) < _FEWEST:
+        return float("nan")
+    parts = fast[:, centres[:, None] + np.arange(-reach, reach)].astype(np.float64)
+    parts = np.diff(parts - parts.mean(2, keepdims=True), axis=2)
+    square = np.square(parts)
+    kurtosis = np.square(square).mean((1, 2)) / np.maximum(square.mean((1, 2)) ** 2, 1e-18)
+    return float(np.log(np.median(kurtosis) / 3) / 4)
+
+
+def beat_profile(
+    fast: NDArray[np.floating], times: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Log of how much louder noise is near a beat than far from it, at the knots `PROFILE_S`.
+
+    Parameters
+    ----------
+    fast : float array [leads, samples]
+        Noise over some 12 Hz of a strip without its beats.
+    times : float64 array [beats]
+        R peaks in s.
+    known : bool array [samples]
+
+    Returns
+    -------
+    float64 array [knots]
+        0 at both ends; NaN where less than a second lies far from beats. Real waves differ from beat to
+        beat in more than height, and no record is as quiet in them as between them.
+    """
+    t = np.arange(fast.shape[1]) / PLAN_FS
+    ahead, since = nearest_beats(t, times)
+    offset = np.where(ahead <= since, -ahead, since)
+    size = np.abs(fast)
+    far = known & (ahead > -PROFILE_EDGES_S[0]) & (since > PROFILE_EDGES_S[-1])
+    if far.sum() < PLAN_FS:
+        return np.full(len(PROFILE_S), np.nan)
+    floor = np.log(np.median(size[:, far]) + 1e-6)
+    out = np.zeros(len(PROFILE_S))
+    spans = [span for span in pairwise(PROFILE_EDGES_S) if span[1] != 0.06]
+    for k, (low, high) in enumerate(spans, start=1):
+        inside = known & (offset >= low) & (offset < high)
+        out[k] = np.log(np.median(size[:, inside]) + 1e-6) - floor if inside.sum() >= 25 else np.nan
+    return out
+
+
+def nearest_beats(
+    t: NDArray[np.float64], times: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seconds ``[samples]`` to the next and since the last of R peaks `times`, 9 where there is none."""
+    if len(times) == 0:
+        return np.full(len(t), 9.0), np.full(len(t), 9.0)
+    after = np.searchsorted(times, t, side="right")
+    ahead = np.where(after < len(times), times[np.minimum(after, len(times) - 1)] - t, 9.0)
+    since = np.where(after > 0, t - times[np.maximum(after - 1, 0)], 9.0)
+    return ahead, since

@@ -1,0 +1,234 @@
+"""Correcting noise and drift by what comes out: strips made again are measured as the real ones were.
+
+Every part of a strip is fitted on its own, and none of the measures is blind to the other parts: what a
+mean varies from beat to beat counts as noise, leakage counts as drift. So the decoder makes real people's
+strips again, from their own beats and their own latents, and what the same measures find in them is compared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgsynth.batches import StripBatches, Strips
+from ecgsynth.generators.blocks import HOP
+from ecgsynth.generators.conditions import make_conditions
+from ecgsynth.generators.cvae import encode
+from ecgsynth.generators.hiss import WINDOW, WINDOW_HZ, beat_profile, hiss_spectrum, noise_power
+from ecgsynth.generators.learned import ROWS, Learned, StripNet, beat_heights
+from ecgsynth.generators.oscillation import middle_beat, noise_of
+from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.templates import P_WINDOW
+from ecgsynth.generators.wander import split_drift, split_wander
+from ecgsynth.rhythms import RHYTHMS
+
+#: Largest correction of a log variance (factor 4.5 on power).
+_MOST = 1.5
+#: Rounds of making, measuring and correcting.
+PASSES = 2
+
+
+def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) -> list[NDArray[np.float32]]:
+    """Strips ``[leads, usable]`` of `rows` made again: their beats, latents and numbers, new noise."""
+    model = Learned(net)
+    batches, rng = StripBatches(strips, ROWS, seed), np.random.default_rng(seed)
+    out: list[NDArray[np.float32]] = []
+    for first in range(0, len(rows), ROWS):
+        own = rows[first : first + ROWS]
+        with torch.no_grad():
+            latent = encode(net, batches.batch(own, rng))[0]
+        latents = torch.cat([latent, torch.from_numpy(strips.extras(own))], 1)
+        rngs = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(row),))) for row in own]
+        conditions = []
+        for row, noise in zip(own, rngs, strict=True):
+            times, classes = strips.beats[row]
+            heights = beat_heights(times, net.beat_sway[strips.source[row]].numpy(), noise)
+            phase, amplitude, frames = strips.phase[row], strips.amplitude[row], strips.frames[row]
+            conditions.append(make_conditions(times, classes, phase, amplitude, frames, heights))
+        ids = [torch.from_numpy(x[own]) for x in (strips.lead, strips.source, strips.demographics)]
+        made = model.compose(conditions, ids, latents, rngs, strips.fast.shape[-1])
+        out += [x[:, : strips.usable[row]] for x, row in zip(made, own, strict=True)]
+    return out
+
+
+def fit_trim(
+    net: StripNet, strips: Strips, *, seed: int, most: int = 120, fewest: int = 12
+) -> dict[str, float]:
+    """Set the trims of noise, drift, P waves and beats of the sources in `strips`, in `PASSES` rounds.
+
+    Parameters
+    ----------
+    net : StripNet
+        With fitted noise; its trims are changed in place.
+    strips : Strips
+        Training people.
+    seed : int
+    most, fewest : int
+        Strips of a source that are made again, and below which it is left as it is.
+
+    Returns
+    -------
+    dict
+        Means over sources: of the log power of noise and the log amplitude of beats over 40 Hz that were
+        added, of the factors on drift and on P waves.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7,)))
+    sources = np.unique(strips.source)
+    for source in sources.tolist():
+        rows = _few_per_person(strips, np.flatnonzero(strips.source == source), rng)[:most]
+        for table in (net.noise_trim, net.beat_trim, net.noise_profile):
+            table[source] = 0.0
+        net.drift_trim[source], net.p_gain[source] = torch.tensor([1.0, 0.0]), 1.0
+        for turn in range(PASSES if len(rows) >= fewest else 0):
+            pairs = _measured(strips, rows, remade(net, strips, rows, seed + turn))
+            if len(pairs) >= fewest:
+                real, made = ([pair[side] for pair in pairs] for side in (0, 1))
+                _correct(net, source, real, made, first=turn == 0, fewest=fewest)
+    high = net.beat_trim[sources][:, WINDOW_HZ > 40]
+    return {
+        "noise": float(net.noise_trim[sources].mean()),
+        "beats": float(high.mean()),
+        "drift": float(net.drift_trim[sources, 0].mean()),
+        "p": float(net.p_gain[sources].mean()),
+    }
+
+
+def _correct(
+    net: StripNet,
+    source: int,
+    real: list[_Measures],
+    made: list[_Measures],
+    *,
+    first: bool,
+    fewest: int,
+) -> None:
+    """Move the trims of `source` by what `made` differs from `real`; P waves and drift only once."""
+    noise = _at_coefficients(np.median([a.hiss - b.hiss for a, b in zip(real, made, strict=True)], 0))
+    net.noise_trim[source] = (net.noise_trim[source] + torch.from_numpy(noise)).clamp(-_MOST, _MOST)
+    profile = np.array([a.profile - b.profile for a, b in zip(real, made, strict=True)])
+    if np.isfinite(profile).all(1).sum() >= fewest:
+        louder = net.noise_profile[source] + torch.from_numpy(np.nanmedian(profile, 0))
+        net.noise_profile[source] = louder.clamp(-0.3, 1.5)
+    net.beat_trim[source] = (net.beat_trim[source] + torch.from_numpy(_beat_gain(real, made, fewest))).clamp(
+        -0.6, 1.5
+    )
+    if first:
+        heights = [float(np.ptp(a.p) / np.ptp(b.p)) for a, b in zip(real, made, strict=True) if len(a.p)]
+        if len(heights) >= fewest:
+            net.p_gain[source] = float(np.clip(np.median(heights), 0.7, 1.6))
+        net.drift_trim[source] = torch.tensor(_drift_line([a.drift for a in real], [b.drift for b in made]))
+
+
+def _few_per_person(
+    strips: Strips, rows: NDArray[np.int64], rng: np.random.Generator, each: int = 2
+) -> NDArray[np.int64]:
+    """`rows` in random order, at most `each` of a person and rhythm."""
+    seen: defaultdict[tuple[int, int], int] = defaultdict(int)
+    kept = []
+    for row in rng.permutation(rows):
+        key = (int(strips.person[row]), int(strips.rhythm[row]))
+        seen[key] += 1
+        if seen[key] <= each:
+            kept.append(row)
+    return np.array(kept, np.int64)
+
+
+@dataclass(frozen=True)
+class _Measures:
+    """Log power ``[bins]`` of noise, its profile, drift over gain; middle QRS (power) and P wave."""
+
+    hiss: NDArray[np.float64]
+    profile: NDArray[np.float64]
+    drift: float
+    beat: NDArray[np.float64]
+    p: NDArray[np.float64]
+
+
+def _measured(
+    strips: Strips, rows: NDArray[np.int64], made: list[NDArray[np.float32]]
+) -> list[tuple[_Measures, _Measures]]:
+    """Measures of real strips and of what was made of them again, where both can be measured."""
+    pairs = []
+    for row, again in zip(rows, made, strict=True):
+        real = strips.fast[row, :, : strips.usable[row]]
+        first, second = (_measure(strips, int(row), x) for x in (real, split_wander(again)[0]))
+        if first is not None and second is not None:
+            pairs.append((first, second))
+    return pairs
+
+
+def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures | None:
+    name, (times, classes) = list(RHYTHMS)[strips.rhythm[row]], strips.beats[row]
+    power, quiet, fast = noise_power(signal, times, classes, name)
+    rest, known = noise_of(signal, times, classes, name, PLAN_FS)
+    if not quiet.any() or known.sum() <= PLAN_FS:
+        return None
+    slow = split_drift(rest * known)[1][:, known]
+    drift = float((np.median(np.abs(slow)) / 0.6745 + 1e-4) / np.exp(strips.gain[row]))
+    profile = beat_profile(fast, times, known)
+    beat, p = _beat_power(signal, times, classes), np.empty(0)
+    if RHYTHMS[name].p_wave != "forbidden":
+        p = _middle_p(signal, times[classes == 0])
+    return _Measures(hiss_spectrum(power, quiet).mean(0), profile, drift, beat, p)
+
+
+def _beat_power(
+    signal: NDArray[np.float32], times: NDArray[np.float64], classes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Power ``[bins]`` of the middle QRS of the commonest kind of beat, NaN if there are fewer than four."""
+    reach = WINDOW // 2
+    at = np.rint(times * PLAN_FS).astype(np.int64)
+    inside = (at >= reach) & (at < signal.shape[1] - reach)
+    kinds, counts = np.unique(classes[inside], return_counts=True)
+    if not len(kinds) or counts.max() < 4:
+        return np.full(len(WINDOW_HZ), np.nan)
+    mine = at[inside & (classes == kinds[counts.argmax()])]
+    beat = middle_beat(signal[:, mine[:, None] + np.arange(-reach, reach)].astype(np.float64))
+    return np.asarray((np.abs(np.fft.rfft(beat * np.hanning(WINDOW))) ** 2).mean(0))
+
+
+def _middle_p(signal: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What stands out of the line between the ends of the P window in the middle beat ``[leads * samples]``.
+
+    In mV; empty where fewer than four beats are whole.
+    """
+    first, last = P_WINDOW
+    at = np.rint(times * PLAN_FS).astype(np.int64)
+    at = at[(at >= first) & (at < signal.shape[1])]
+    if len(at) < 4:
+        return np.empty(0)
+    part = middle_beat(signal[:, at[:, None] + np.arange(-first, -last)].astype(np.float64))
+    ends = part[:, :3].mean(1, keepdims=True), part[:, -3:].mean(1, keepdims=True)
+    return np.asarray(part - ends[0] - (ends[1] - ends[0]) * np.linspace(0, 1, first - last)).ravel()
+
+
+def _beat_gain(real: list[_Measures], made: list[_Measures], fewest: int) -> NDArray[np.float32]:
+    """Log gain ``[bins]`` over 12 Hz that gives beats the spectrum of real ones; smooth and bounded."""
+    ratio = [np.log(a.beat / b.beat) / 2 for a, b in zip(real, made, strict=True)]
+    if np.isfinite(ratio).all(1).sum() < fewest:
+        return np.zeros(len(WINDOW_HZ), np.float32)
+    gain = np.convolve(np.pad(np.nanmedian(ratio, 0), 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    return (np.clip(gain, -0.6, 1.0) * np.clip((WINDOW_HZ - 12) / 12, 0, 1)).astype(np.float32)
+
+
+def _drift_line(real: list[float], made: list[float]) -> tuple[float, float]:
+    """Slope a and floor f of ``made^2 = (a real)^2 + f^2``: the pair of a grid with the least log error."""
+    given, found = np.square(real), np.log(np.square(made))
+    best = (np.inf, 1.0, 0.0)
+    for slope in np.linspace(0.6, 1.4, 17):
+        for floor in np.linspace(0, 0.25, 26):
+            error = float(np.abs(found - np.log(slope**2 * given + floor**2 + 1e-9)).mean())
+            best = min(best, (error, float(slope), float(floor)))
+    return best[1], best[2]
+
+
+def _at_coefficients(log_power: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Corrections ``[HOP]`` of the noise transform's coefficients from those of window bins."""
+    hz = (np.arange(HOP) + 0.5) * PLAN_FS / 2 / HOP
+    # Below 4 Hz a window of 256 ms cannot tell noise from drift.
+    smooth = np.convolve(np.pad(log_power[1:], 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    return np.clip(np.interp(hz, WINDOW_HZ[1:], smooth), -_MOST, _MOST).astype(np.float32)
