@@ -1,11 +1,13 @@
 """Do the metrics of sets order what has an order, and how long do they take?
 
     python benchmarks/set_metrics.py --data DIR --split split.json [--rhythm nsr,afib] [--out results/]
+        [--card ecgsynth/weights/encoder.md]
     python benchmarks/set_metrics.py --speed 2000 [--out results/]
 
 First form: on real people that the encoder has not learned from (``train`` and ``val``), the distance of one
-half from the other after faults of growing strength, and all metrics of real people, generators and noise.
-Second form: seconds of one processor and memory for so many records on either side.
+half from the other after faults of growing strength, and all metrics of real people, generators and noise;
+``--card`` puts the table of generators into the encoder's card, between its marks. Second form: seconds of
+one processor and memory for so many records on either side.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from ecgsynth.fidelity.distribution import METRICS, StripSet, compare_numbers, c
 from ecgsynth.fidelity.encoder import embed
 from ecgsynth.fidelity.halves import number_people
 from ecgsynth.pack import pack, trainable
-from ecgsynth.rhythms import find_rhythm
+from ecgsynth.rhythms import RHYTHMS, find_rhythm
 from ecgsynth.split import SplitManifest
 
 FS = 250.0
@@ -170,6 +172,15 @@ def speed(n: int) -> dict[str, float]:
     }
 
 
+HEAD = """# Metrics of sets
+
+What the metrics of `ecgsynth.fidelity.distribution` say of sets of known worth: real people of `train` and
+`val`, strangers to the encoder, after faults, and beside generators and noise. Made by
+`benchmarks/set_metrics.py`.
+
+"""
+
+
 def markdown(table: dict[str, Any]) -> str:
     """The tables of one rhythm."""
     lines = [
@@ -193,6 +204,26 @@ def markdown(table: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+#: Lines of the card between which the table of generators stands.
+BEGIN, END = "<!-- generators: written by benchmarks/set_metrics.py -->", "<!-- end of generators -->"
+
+
+def update_card(card: Path, tables: list[dict[str, Any]]) -> None:
+    """Put KID of real people, generators and noise into the card, between `BEGIN` and `END`."""
+    names = list(tables[0]["order"]["metrics"]["kid"])
+    heads = ["real against real" if name == "real" else name for name in names]
+    lines = [f"| rhythm | {' | '.join(heads)} |", "|---" * (len(names) + 1) + "|"]
+    for table in tables:
+        row = table["order"]["metrics"]["kid"]
+        cells = (
+            f"{v:.2f} ({low:.2f} to {high:.2f})".replace("-0.00", "0.00") for v, low, high in row.values()
+        )
+        lines.append(f"| {RHYTHMS[table['rhythm']].title} | {' | '.join(cells)} |")
+    before, rest = card.read_text(encoding="utf-8").split(BEGIN)
+    made = "\n".join(lines)
+    card.write_text(f"{before}{BEGIN}\n{made}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", type=Path, help="folder with one sub-folder per database")
@@ -200,6 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rhythm", default="nsr,afib")
     parser.add_argument("--speed", type=int, help="only measure time and memory, on so many records a side")
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--card", type=Path, help="the encoder's card, to put the table of generators in")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     if options.speed:
@@ -225,7 +257,10 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(markdown(tables[-1]), flush=True)
     (options.out / "set_metrics.json").write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
-    (options.out / "set_metrics.md").write_text("\n".join(map(markdown, tables)), encoding="utf-8")
+    text = HEAD + "\n".join(map(markdown, tables))
+    (options.out / "set_metrics.md").write_text(text, encoding="utf-8")
+    if options.card:
+        update_card(options.card, tables)
     return 0
 
 

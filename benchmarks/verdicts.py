@@ -202,7 +202,7 @@ def screenshot(page: Path, target: Path) -> None:
     browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
     if browser is None:
         raise SystemExit("--screen: no chromium found")
-    size = ["--window-size=1280,760", "--hide-scrollbars", "--force-device-scale-factor=1"]
+    size = ["--window-size=1280,785", "--hide-scrollbars", "--force-device-scale-factor=1"]
     command = [
         browser,
         "--headless",

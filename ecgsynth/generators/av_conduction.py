@@ -41,8 +41,8 @@ def _block_ratios(
     if (fixed or whole == 1) and low + 10 <= 60.0 * whole / rr <= high - 10:
         return 60.0 * whole / rr, np.full(n, whole)
     base = max(int(ratio), 1)
-    high = _two_ratios(min(max(ratio - base, 0.0), 1.0), stay, n, rng)
-    return rate, base + high.astype(np.int64)
+    more = _two_ratios(min(max(ratio - base, 0.0), 1.0), stay, n, rng)
+    return rate, base + more.astype(np.int64)
 
 
 def _two_ratios(share: float, stay: float, n: int, rng: np.random.Generator) -> NDArray[np.bool_]:

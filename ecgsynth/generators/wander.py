@@ -63,7 +63,7 @@ def wander_spectrum(slow: NDArray[np.float32]) -> NDArray[np.float64]:
     return power[:, 1 : 1 + len(WANDER_HZ)].mean(0) / power[:, 1 : 1 + len(WANDER_HZ)].mean(0).sum()
 
 
-def above_drift(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+def above_drift(hz: NDArray[np.floating]) -> NDArray[np.float64]:
     """Share of the amplitude at `hz` that counts as noise, not drift: a raised cosine from 2.5 to 3.5 Hz."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(hz - 2.5, 0, 1)))
 

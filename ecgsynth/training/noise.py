@@ -182,7 +182,7 @@ def _strip_moments(
     drift = split_drift(rest * known)[1]
     square = np.square(drift[:, : n // hop * hop]).reshape(len(drift), -1, hop)
     log_power = np.log(square.mean((0, 2)) + 1e-9)[None, :, None]
-    whole = known[: n // hop * hop].reshape(-1, hop).all(1)
+    whole = np.asarray(known[: n // hop * hop].reshape(-1, hop).all(1))
     own_sums, own_pairs = measure_sway(log_power, whole, (0,))
     sums[-1], pairs[-1] = own_sums[0], own_pairs
     return drift_spectrum(drift), burst, sums, pairs
