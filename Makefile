@@ -8,12 +8,13 @@ WORKERS ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types clean
+.PHONY: help demo test test-long lint types clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    32 synthetic AF records and their contact sheet in demo/afib"
 	@echo "make test    every test, doctests included"
+	@echo "make test-long   reliability in its long form: thousands of broken files, dozens of kills"
 	@echo "make lint    ruff;  make types  mypy;  make clean  what these left behind"
 
 # Stamps: installing again is needed only when the pins or the project's metadata change.
@@ -33,6 +34,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-long: $(VENV)/.installed-dev
+	ECGSYNTH_TEST_LONG=1 $(THREADS) $(BIN)/python -m pytest -q tests/reliability
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -360,6 +360,9 @@ def test_nan_from_a_generator_is_never_written(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(
+    not os.environ.get("ECGSYNTH_TEST_LONG"), reason="takes half a minute each: make test-long"
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_process_behind(tmp_path: Path, whole: bytes, child: Any, number: int) -> None:
     def command() -> None:
