@@ -85,6 +85,7 @@ def in_order(
     engine: Engine,
     *,
     batch: int = BATCH,
+    ahead: int = 0,
     few: bool = False,
     fork: bool | None = None,
     what: str = "judging",
@@ -102,6 +103,8 @@ def in_order(
     engine : Engine
     batch : int
         Items that travel together.
+    ahead : int
+        Batches that are out at least: more where the caller needs long for some results.
     few : bool
         There is so little to do that processes are not worth starting, unless a number of them is asked for.
     fork : bool, optional
@@ -116,27 +119,26 @@ def in_order(
     ResourceError
         If memory runs out, or a worker process is killed; with Ray, if a task was lost over `RETRIES` times.
     """
-    with named_faults(what, advice):
-        yield from _in_order(act, items, engine, batch, few, can_fork() if fork is None else fork)
-
-
-def _in_order(
-    act: Callable[[Item], Made], items: Iterable[Item], engine: Engine, batch: int, few: bool, fork: bool
-) -> Iterator[Made]:
     stream = iter(items)
     batches = iter(lambda: list(islice(stream, batch)), [])
-    first = list(islice(batches, 2))
-    alone = len(first) < 2 or engine.workers == 1 or (few and not engine.workers)
-    if engine.name == "processes" and (alone or (not engine.workers and os.cpu_count() == 1)):
-        yield from map(act, chain(*first, stream))
-        return
-    pool = ENGINES[engine.name](act, engine, fork)
+    with named_faults(what, advice):
+        first = list(islice(batches, 2))
+        alone = len(first) < 2 or engine.workers == 1 or (few and not engine.workers)
+        if engine.name == "processes" and (alone or (not engine.workers and os.cpu_count() == 1)):
+            yield from map(act, chain(*first, stream))
+            return
+        pool = ENGINES[engine.name](act, engine, can_fork() if fork is None else fork)
+        yield from _from_pool(pool, chain(first, batches), max(ahead, 2 * pool.workers))
+
+
+def _from_pool(pool: Pool, batches: Iterable[list[Any]], most: int) -> Iterator[Any]:
+    """What the workers make of the batches, in order; some `most` batches are out at a time."""
     done = False
     try:
         waiting: deque[Any] = deque()
-        for part in chain(first, batches):
+        for part in batches:
             waiting.append(pool.submit(part))
-            if len(waiting) > 2 * pool.workers:
+            if len(waiting) > most:
                 yield from pool.result(waiting.popleft())
         while waiting:
             yield from pool.result(waiting.popleft())

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from ecgsynth.wish import Wish
 Progress = Callable[[int, int], None]
 #: Blocks longer than this, in seconds of signal over all records, are made smaller.
 _BLOCK_SECONDS = 1920.0
+#: Blocks that are being made at least: enough for two workers while the contact sheet is drawn.
+_AHEAD = 8
 #: Fewer records than this are not worth starting processes for.
 _FEW_RECORDS = 128
 
@@ -235,6 +238,7 @@ def _made(
         parts,
         engine,
         batch=1,
+        ahead=_AHEAD,
         few=len(span) * seconds < _FEW_RECORDS * 10,
         fork=fork,
         what="generating",
@@ -250,6 +254,8 @@ class _Worker:
     def __init__(self, options: GenerateOptions, sampler: Sampler, copies: CopyGate) -> None:
         from ecgsynth.fidelity.calibration import load_calibration
 
+        # Slow to import, and wanted for the first record: processes that are forked share it.
+        import_module("sleepecg.heartbeats")
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies
         self.digest = sampler.load(self.wish.twelve)[2]
