@@ -25,7 +25,7 @@ _CARD = """\
 `copy_index.safetensors` lets `ecgsynth generate` refuse records that are too near to a training strip of the
 weights beside it. Made by `scripts/build_copy_index.py`; SHA-256 `{digest}`.
 
-- **People:** {people} (train and val of the split), all rhythms, single-lead and twelve-lead weights;
+- **People:** {people} (train and val of the split `{split}`), all rhythms, single-lead and twelve-lead;
   {windows} windows: strips of 10.24 s and their halves, every 2.56 s.
 - **Content:** of each window {size} numbers of four bits ({bytes} bytes): the shape of its amplitude spectrum
   between 0.7 and 13 Hz, on principal directions of all windows. No signal, no phase, no name, no order: rows
@@ -47,6 +47,14 @@ def strips(paths: list[Path]) -> Iterator[Strip]:
         yield from pack_strips(pack, {str(name) for name in pack["subject"][pack["part"] != "test"]})
 
 
+def split_of(paths: list[Path]) -> str:
+    """The split that all packs were made with."""
+    found = {str(np.load(path, allow_pickle=False)["split_sha256"][0]) for path in paths}
+    if len(found) > 1:
+        raise SystemExit(f"packs of different splits: {', '.join(sorted(found))}; pack again with one split.")
+    return found.pop()
+
+
 def card(index: CopyIndex, digest: str) -> str:
     """Markdown that says what the index holds."""
     limits = "; ".join(
@@ -55,6 +63,7 @@ def card(index: CopyIndex, digest: str) -> str:
     )
     return _CARD.format(
         digest=digest,
+        split=index.notes["split"][:16],
         people=index.notes["people"],
         windows=index.notes["windows"],
         size=SIZE,
@@ -72,7 +81,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("ecgsynth/weights/copy_index.safetensors"))
     options = parser.parse_args()
-    index = build_index(strips(options.packs), {}, seed=options.seed)
+    index = build_index(strips(options.packs), {"split": split_of(options.packs)}, seed=options.seed)
     save_index(index, options.out)
     digest = hashlib.sha256(options.out.read_bytes()).hexdigest()
     options.out.with_suffix(".md").write_text(card(index, digest), encoding="utf-8")

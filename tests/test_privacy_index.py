@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ecgsynth
+from ecgsynth.checkpoint import read_metadata
 from ecgsynth.errors import CheckpointError, OptionError, RecordError
 from ecgsynth.privacy.copy_build import build_index, pack_strips, record_strips
 from ecgsynth.privacy.copy_gate import CopyGate, index_beside, open_gate
@@ -173,6 +174,9 @@ def test_the_shipped_index_is_of_the_training_people_small_and_fast(train: list[
     split = Path(__file__).parent.parent / "docs" / "results" / "split.json"
     people_ = SplitManifest.from_json(split.read_text())
     assert index.notes["people"] == len(people_.train) + len(people_.val)
+    assert index.notes["split"] == people_.sha256
+    for weights in SHIPPED.parent.glob("c*-*.safetensors"):
+        assert read_metadata(weights)["training"]["pack"] == people_.sha256
     assert SHIPPED.stat().st_size <= 2_000_000
     index.judge(train[:32])
     began = time.process_time()
@@ -197,6 +201,8 @@ def test_own_weights_need_an_index_a_folder_or_a_word(
     weights = tmp_path / "vt.safetensors"
     with pytest.raises(OptionError, match=r"vt\.copies\.safetensors.*--train DIR.*--no-copy-gate"):
         open_gate("cvae", weights, {})
+    of_the_script = {"training": {"pack": load_index().notes["split"]}}
+    assert len(open_gate("cvae", weights, of_the_script).indexes) == 1
     private = open_gate("cvae", weights, {"training": {"dp": {"epsilon": 8.0}}})
     assert len(private.indexes) == 1 and "would break" in private.note
     save_index(index, index_beside(weights))

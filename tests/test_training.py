@@ -15,10 +15,12 @@ import torch
 
 from ecgsynth.batches import CROP, StripBatches, Strips, load_strips, rhythm_shares, source_wander
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
+from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import CheckpointError, OptionError, RecordError, TooFewPeopleError
 from ecgsynth.generators.cvae import encode
 from ecgsynth.generators.learned import LearnedConfig, StripNet
 from ecgsynth.pack import pack
+from ecgsynth.privacy.copy_gate import index_beside, open_gate
 from ecgsynth.records import Record
 from ecgsynth.sampling import load_generator
 from ecgsynth.training import TrainOptions, train_on_folder
@@ -286,6 +288,10 @@ def test_a_folder_of_strips_becomes_a_generator(folder: Path, start: Path) -> No
     assert metadata["population"]["vt"]["people"] == 10 and "mine" in metadata["config"]["sources"]
     made = load_generator("cvae", result.out).sample("vt", 2, seconds=4.0)
     assert {record.source for record in made} == {"mine"} and made[0].leads == ("II",)
+    gate = open_gate("cvae", result.out, metadata)
+    assert result.copies == index_beside(result.out) and "10 people of own.copies" in gate.note
+    own = next(iter(read_folder(folder)))
+    assert gate.judge([own, made[0]])[0] is not None
 
 
 def test_resume_refuses_other_data_or_options(folder: Path, start: Path) -> None:

@@ -83,7 +83,7 @@ def open_gate(
     if generator != "parametric":
         found.append(load_index())
         told.append(f"{found[0].notes['people']} people of the shipped weights ({_digest(SHIPPED)})")
-    if weights is not None and weights.resolve().parent != SHIPPED.parent.resolve():
+    if weights is not None and not _of_shipped_people(weights, metadata, load_index()):
         beside = index_beside(weights)
         if beside.is_file():
             found.append(load_index(beside))
@@ -100,6 +100,14 @@ def open_gate(
         found.append(_index_of(train))
         told.append(f"{found[-1].notes['people']} people of the folder given with --train")
     return CopyGate(tuple(found), "on", f"on: kept apart from {'; '.join(told)}")
+
+
+def _of_shipped_people(weights: Path, metadata: dict[str, Any], index: CopyIndex) -> bool:
+    """Whether weights are the shipped ones, or were made by the project's script from the same split."""
+    stated = metadata.get("training", {}).get("pack")
+    if stated is not None and stated == index.notes.get("split"):
+        return True
+    return weights.resolve().parent == SHIPPED.parent.resolve()
 
 
 def _index_of(train: Path) -> CopyIndex:
