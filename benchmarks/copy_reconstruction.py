@@ -129,7 +129,8 @@ def _rebuilt(index: CopyIndex, unit: Floats, rng: np.random.Generator) -> NDArra
 def _ncc(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     page = np.zeros((1, PAGE), dtype=np.float32)
     page[0, 350 : 350 + len(second)] = second
-    return float(np.abs(PageSpectra(page).ncc(first[None])).max())
+    once = np.zeros(1, dtype=np.int64)
+    return float(np.abs(PageSpectra(page).ncc(first[None], once, once)).max())
 
 
 def _said(values: Floats) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """How many planted leaks the audit finds, per kind and rhythm, beside sdmetrics' DCR scores.
 
-    python benchmarks/leaks.py --data DIR --split split.json [--rhythm nsr,afib] [--leaks 12] [--seeds 3]
-    [--out DIR]
+    python benchmarks/leaks.py --data DIR [--split split.json] [--rhythm nsr,afib] [--leaks 12] [--seeds 2]
+    [--work DIR] [--out DIR]
 
 Training people are the part train, the limits come from the part test, and false positives are counted on
 the part val: real people whom neither side has seen, which no generator can be less alike to training
@@ -14,26 +14,20 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from leaks_dcr import dcr
-from leaks_planting import CHANGES, Source, as_record, set_aside, sources_of
+from leaks_planting import CHANGES
 from leaks_report import markdown, plot
+from leaks_world import Planted, World, with_beats
 
-from ecgsynth.datasets import read_all
-from ecgsynth.pack import trainable
-from ecgsynth.privacy.calibration import Limits, fit_limits
-from ecgsynth.privacy.copies import Match, find_copies
-from ecgsynth.privacy.gallery import Gallery, build_gallery
-from ecgsynth.privacy.membership import membership
+from ecgsynth.privacy.intervals import people_needed
+from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
-from ecgsynth.privacy.same_person import same_person
-from ecgsynth.privacy.samples import Sample, read_side
-from ecgsynth.privacy.verifier import load_verifier
-from ecgsynth.records import Record
+from ecgsynth.privacy.samples import Sample
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import SplitManifest
 
@@ -46,90 +40,20 @@ SETS_OF = ("exact", "noise 0.05 mV")
 SET_SIZE = 600
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Leaks of one kind and rhythm: the records' strips, their matches, and whom each was made from."""
-
-    samples: list[Sample]
-    matches: list[Match]
-    owners: dict[str, set[str]]
-
-
-class World:
-    """Everything read once: recordings searched, limits, and strangers."""
-
-    def __init__(self, data: Path, split: SplitManifest, workers: int) -> None:
-        parts: dict[str, list[Record]] = {"train": [], "val": [], "test": []}
-        for record in trainable(read_all(data)):
-            part = split.part_of(record.subject)
-            if part is not None:
-                parts[part].append(record)
-        searched, spare = set_aside(parts["train"])
-        self.workers = workers
-        self.train = read_side("train", searched, whole=True)
-        self.holdout = read_side("holdout", parts["test"])
-        self.clean = read_side("synthetic", parts["val"])
-        self.sources, self.spare = sources_of(searched), sources_of(spare)
-        self.gallery: Gallery = build_gallery(self.train.traces)
-        self.limits: dict[str, Limits] = fit_limits(self.search(self.holdout.samples))
-        self.clean_matches = self.search(self.clean.samples)
-        self.verifier = load_verifier()
-        print(
-            f"{len(self.train.people)} people searched, {len(self.gallery.page_trace)} pages", file=sys.stderr
-        )
-
-    def search(self, samples: Sequence[Sample]) -> list[Match]:
-        """The nearest recordings of the strips of ``samples``."""
-        return find_copies(self.gallery, [s.strip for s in samples], self.workers)
-
-    def plant(self, kind: str, rhythm: str, count: int, rng: np.random.Generator) -> Planted | None:
-        """``count`` leaks of people of ``rhythm``, as many of each person as can be; None without any."""
-        pool = [s for s in (self.spare if kind == "same person" else self.sources) if s.rhythm == rhythm]
-        chosen = _spread(pool, count, rng)
-        records, owners = [], {}
-        for k, source in enumerate(chosen):
-            others = [s for s in pool if s.subject != source.subject]
-            if kind == "mix of two people" and not others:
-                continue
-            name = f"leak_{k}"
-            other = others[int(rng.integers(len(others)))] if others else source
-            signal = CHANGES[kind](source.strip, source, [other], rng)
-            records.append(as_record(signal, source, name))
-            owners[name] = {source.subject, other.subject} if kind.startswith("mix") else {source.subject}
-        if not records:
-            return None
-        side = read_side("synthetic", records, every_strip=True)
-        return Planted(side.samples, self.search(side.samples), owners)
-
-
-def _spread(pool: list[Source], count: int, rng: np.random.Generator) -> list[Source]:
-    """People in turn, in random order."""
-    turns: dict[str, list[Source]] = {}
-    for i in rng.permutation(len(pool)):
-        turns.setdefault(pool[i].subject, []).append(pool[i])
-    ordered = [
-        own[k]
-        for k in range(max(map(len, turns.values()), default=0))
-        for own in turns.values()
-        if k < len(own)
-    ]
-    return ordered[:count]
-
-
 def found_share(world: World, planted: Planted) -> dict[str, Any]:
     """How many leaks are listed as near-duplicates of the right person, and as theirs by the verification."""
     pairs = near_duplicates(world.gallery, planted.matches, world.limits)["pairs"]
     near = {p["synthetic"] for p in pairs if p["subject"] in planted.owners[p["synthetic"]]}
-    met = verified(world, planted.samples, world.holdout.samples)
+    met = verified(world, planted.samples, world.beat_limit)
     known = {name for name, subject in met.items() if subject in planted.owners[name]}
     n = len(planted.owners)
     return {"n": n, "near": len(near), "known": len(known), "either": len(near | known)}
 
 
-def verified(world: World, samples: Sequence[Sample], limits: Sequence[Sample]) -> dict[str, str]:
-    """Records that are listed for a person, by the beats; the limit is set by the people of ``limits``."""
-    rows = same_person(world.train.samples, world.train.known, limits, samples, world.verifier)
-    return {row["synthetic"]: row["subject"] for row in rows}
+def verified(world: World, samples: Sequence[Sample], limit: float) -> dict[str, str]:
+    """Records that are listed for a person by the beats."""
+    made = with_beats(samples)
+    return {row["synthetic"]: row["subject"] for row in world.beats.listed(made, limit)} if made else {}
 
 
 def false_positives(world: World) -> dict[str, dict[str, Any]]:
@@ -145,7 +69,8 @@ def false_positives(world: World) -> dict[str, dict[str, Any]]:
     sides = [
         [s for s in world.holdout.samples if (s.strip.subject in half) == side] for side in (True, False)
     ]
-    known = set(verified(world, sides[0], sides[1])) | set(verified(world, sides[1], sides[0]))
+    limits = [world.beats.limit(with_beats(side)) for side in sides]
+    known = set(verified(world, sides[0], limits[1])) | set(verified(world, sides[1], limits[0]))
     rows: dict[str, dict[str, Any]] = {}
     rhythms = sorted({s.strip.rhythm for s in [*world.clean.samples, *world.holdout.samples]})
     for rhythm in ["all", *rhythms]:
@@ -180,17 +105,25 @@ def contaminated(
     return {"verdict": verdict, "listed": found["count"], **scores}
 
 
-def membership_power(world: World, share: float, seeds: int) -> dict[str, Any]:
-    """How often the membership attacks notice training people among strangers' records."""
+def membership_power(world: World, share: float, seeds: int, size: int) -> dict[str, Any]:
+    """How often the attacks notice ``share`` of ``size`` training people among strangers' records.
+
+    As many training people as holdout people are drawn anew for every seed.
+    """
     made = {s.strip.rhythm for s in world.clean.samples}
     sides = [[s for s in side.samples if s.strip.rhythm in made] for side in (world.train, world.holdout)]
-    people = np.array(sorted({s.strip.subject for s in sides[0]}))
+    people = [sorted({s.strip.subject for s in side}) for side in sides]
+    size = min(size, *map(len, people))
     verdicts, worst = [], []
     for seed in range(seeds):
-        rng = np.random.default_rng([seed, round(1000 * share)])
-        leaked = set(rng.permutation(people)[: round(share * len(people))].tolist())
-        copies = [s for s in sides[0] if s.strip.subject in leaked]
-        found = membership(*sides, [*world.clean.samples, *copies], seed=seed)
+        rng = np.random.default_rng([seed, round(1000 * share), size])
+        drawn = [[own[i] for i in rng.permutation(len(own))[:size]] for own in people]
+        leaked = set(drawn[0][: round(share * size)])
+        chosen = [
+            [s for s in side if s.strip.subject in set(own)] for side, own in zip(sides, drawn, strict=True)
+        ]
+        copies = [s for s in chosen[0] if s.strip.subject in leaked]
+        found = membership(*chosen, [*world.clean.samples, *copies], seed=seed)
         verdicts.append(found["verdict"])
         worst.append(found["attacks"][found["worst"]]["tpr"])
     return {
@@ -218,41 +151,55 @@ def one_in_a_thousand(world: World, planted: Planted, rhythm: str, rng: np.rando
     return any(p["synthetic"] == leak.strip.record for p in pairs)
 
 
-def run(world: World, rhythms: list[str], leaks: int, seeds: int) -> dict[str, Any]:
-    """All tables."""
+def run_rhythm(world: World, rhythm: str, leaks: int, seeds: int) -> dict[str, Any]:
+    """Detection of every kind of leak, contaminated sets and one leak in a thousand, for one rhythm."""
     detection: list[dict[str, Any]] = []
     sets: list[dict[str, Any]] = []
     thousand = {"tried": 0, "listed": 0}
+    clean = sum(s.strip.rhythm == rhythm for s in world.clean.samples)
+    for number, kind in enumerate(CHANGES):
+        total = {"n": 0, "near": 0, "known": 0, "either": 0}
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, number, len(rhythm)])
+            planted = world.plant(kind, rhythm, leaks, rng)
+            if planted is None:
+                continue
+            for key, value in found_share(world, planted).items():
+                total[key] += value
+            if kind == "exact" and clean:
+                thousand["tried"] += 1
+                thousand["listed"] += one_in_a_thousand(world, planted, rhythm, rng)
+            if kind in SETS_OF and clean >= 20:
+                for share in CONTAMINATIONS:
+                    row = {"rhythm": rhythm, "kind": kind, "seed": seed, "share": share}
+                    sets.append(row | contaminated(world, planted, rhythm, share, rng))
+        if total["n"]:
+            detection.append({"rhythm": rhythm, "kind": kind, **total})
+            print(f"{rhythm}, {kind}: {total}", file=sys.stderr, flush=True)
+    return {"detection": detection, "sets": sets, "one_in_a_thousand": thousand}
+
+
+def run(world: World, rhythms: list[str], leaks: int, seeds: int, work: Path) -> dict[str, Any]:
+    """All tables; what is done of a rhythm is kept in ``work`` and not done again."""
+    work.mkdir(parents=True, exist_ok=True)
+    parts = []
     for rhythm in rhythms:
-        clean = sum(s.strip.rhythm == rhythm for s in world.clean.samples)
-        for number, kind in enumerate(CHANGES):
-            total = {"n": 0, "near": 0, "known": 0, "either": 0}
-            for seed in range(seeds):
-                rng = np.random.default_rng([seed, number, len(rhythm)])
-                planted = world.plant(kind, rhythm, leaks, rng)
-                if planted is None:
-                    continue
-                for key, value in found_share(world, planted).items():
-                    total[key] += value
-                if kind == "exact" and clean:
-                    thousand["tried"] += 1
-                    thousand["listed"] += one_in_a_thousand(world, planted, rhythm, rng)
-                if kind in SETS_OF and clean >= 20:
-                    for share in CONTAMINATIONS:
-                        row = {"rhythm": rhythm, "kind": kind, "seed": seed, "share": share}
-                        sets.append(row | contaminated(world, planted, rhythm, share, rng))
-            if total["n"]:
-                detection.append({"rhythm": rhythm, "kind": kind, **total})
-                print(f"{rhythm}, {kind}: {total}", file=sys.stderr, flush=True)
+        done = work / f"leaks-{rhythm}-{leaks}-{seeds}.json"
+        if not done.is_file():
+            text = json.dumps(run_rhythm(world, rhythm, leaks, seeds))
+            done.write_text(text, encoding="utf-8")
+        parts.append(json.loads(done.read_text(encoding="utf-8")))
+    tried = [part["one_in_a_thousand"] for part in parts]
+    needed = people_needed(level=0.05 / len(ATTACKS)) or 0
     return {
         "people_searched": len(world.train.people),
         "people_of_limits": len(world.holdout.people),
         "people_of_false_positives": len(world.clean.people),
-        "detection": detection,
+        "detection": [row for part in parts for row in part["detection"]],
         "false_positives": false_positives(world),
-        "one_in_a_thousand": thousand,
-        "sets": sets,
-        "membership": [membership_power(world, share, 2 * seeds) for share in (0.0, 0.05)],
+        "one_in_a_thousand": {key: sum(row[key] for row in tried) for key in ("tried", "listed")},
+        "sets": [row for part in parts for row in part["sets"]],
+        "membership": [membership_power(world, share, 10, needed) for share in (0.0, 0.05)],
     }
 
 
@@ -260,17 +207,18 @@ def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder per database")
-    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--split", type=Path, default=Path("docs/results/split.json"))
     parser.add_argument("--rhythm", default=RHYTHMS)
     parser.add_argument("--leaks", type=int, default=12, help="leaks of each kind, rhythm and seed")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--work", type=Path, default=Path("leaks-work"), help="what is done; resumes from it")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     split = SplitManifest.from_json(options.split.read_text(encoding="utf-8"))
     world = World(options.data, split, options.workers)
     rhythms = [find_rhythm(name).name for name in options.rhythm.split(",")]
-    results = run(world, rhythms, options.leaks, options.seeds)
+    results = run(world, rhythms, options.leaks, options.seeds, options.work)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "leaks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     (options.out / "leaks.md").write_text(markdown(results), encoding="utf-8")

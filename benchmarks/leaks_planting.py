@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.privacy.samples import chosen_leads
-from ecgsynth.privacy.traces import STRIP, strips_of, traces_of
+from ecgsynth.privacy.traces import SLOW_HZ, strips_of, traces_of
 from ecgsynth.records import Episode, Record
 from ecgsynth.windows import resample
 
 FS = 250.0
-SECONDS = 10.24
+#: Length of a leak, in s, and the shortest strip that is leaked whole (many databases hold 10 s).
+SECONDS, SHORTEST = 10.24, 9.5
 #: Recordings at least this long are cut: the last third is set aside and never searched.
 LONG_S = 60.0
 
@@ -28,11 +29,13 @@ class Source:
 
     Attributes
     ----------
-    subject, rhythm, lead : str
+    subject, rhythm, lead, record : str
     signal : float32 array [samples]
         The recording, or 40 s of it.
     start : int
         Where the strip begins in it.
+    at : float
+        Where it begins in the recording, in s.
     """
 
     subject: str
@@ -40,10 +43,12 @@ class Source:
     lead: str
     signal: Signal
     start: int
+    record: str
+    at: float
 
     @property
     def strip(self) -> Signal:
-        """10.24 s from ``start`` on."""
+        """`SECONDS` from ``start`` on, or what there is."""
         return self.signal[self.start : self.start + round(SECONDS * FS)]
 
 
@@ -71,19 +76,22 @@ def set_aside(records: list[Record]) -> tuple[list[Record], list[Record]]:
 
 
 def sources_of(records: list[Record]) -> list[Source]:
-    """Whole strips of every rhythm that can be leaked, at most two per lead and rhythm."""
+    """Strips of every rhythm that can be leaked, at most two per lead and rhythm."""
     found = []
     for record in records:
         for trace in chosen_leads(traces_of(record)):
             for strip in strips_of(trace, 2):
-                if len(strip.signal) < STRIP:
+                if len(strip.signal) < SHORTEST * SLOW_HZ:
                     continue
                 first = max(0, round((strip.at - 15) * record.fs))
                 part = record.pick((trace.lead,)).slice(first, round((strip.at + 25) * record.fs))
                 signal = resample(part, FS).signal[0]
                 start = min(round((strip.at - first / record.fs) * FS), len(signal) - round(SECONDS * FS))
-                if start >= 0 and np.isfinite(signal).all():
-                    found.append(Source(record.subject, strip.rhythm, trace.lead, signal, start))
+                start = max(0, start)
+                if np.isfinite(signal).all():
+                    found.append(
+                        Source(record.subject, strip.rhythm, trace.lead, signal, start, record.name, strip.at)
+                    )
     return found
 
 
@@ -91,6 +99,15 @@ def as_record(signal: Signal, source: Source, name: str) -> Record:
     """A synthetic record with this signal [samples] and the rhythm and lead of its source."""
     episode = Episode(0, len(signal), source.rhythm)
     return Record(name, signal[None].astype(np.float32), FS, (source.lead,), name, "leak", (episode,))
+
+
+def with_all_leads(source: Source, pool: list[Source], name: str) -> Record:
+    """A synthetic record of the strip of a source in every lead that the pool has of it."""
+    same = [s for s in pool if (s.record, s.at, s.subject) == (source.record, source.at, source.subject)]
+    length = min(len(s.strip) for s in same)
+    record = as_record(same[0].strip[:length], source, name)
+    signal = np.stack([s.strip[:length] for s in same])
+    return replace(record, signal=signal, leads=tuple(s.lead for s in same))
 
 
 def _shift(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:
@@ -102,7 +119,9 @@ def _shift(signal: Signal, source: Source, others: list[Source], rng: np.random.
 
 
 def _crop_shift(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:
-    moved = _shift(signal, source, others, rng)
+    # Of a recording no longer than the strip there is nothing outside it to shift to: it is cropped.
+    whole = len(source.signal) - len(signal) < FS
+    moved = signal if whole else _shift(signal, source, others, rng)
     length = int(rng.uniform(0.55, 0.8) * len(moved))
     start = int(rng.integers(0, len(moved) - length))
     return moved[start : start + length]
@@ -135,14 +154,16 @@ def _bend(signal: Signal, source: Source, others: list[Source], rng: np.random.G
 
 def _mix(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:
     other = others[int(rng.integers(len(others)))]
-    return (0.5 * signal + 0.5 * other.strip[: len(signal)]).astype(np.float32)
+    length = min(len(signal), len(other.strip))
+    return (0.5 * signal[:length] + 0.5 * other.strip[:length]).astype(np.float32)
 
 
 def _same(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:
     return signal
 
 
-#: How a strip is changed. ``same person`` leaves it as it is, but its recording is not among those searched.
+#: How a strip is changed. `SAME_PERSON` leave it as it is, but its recording is not among those searched.
+SAME_PERSON = ("same person", "same person, one lead")
 CHANGES: dict[str, Change] = {
     "exact": _same,
     "time shift": _shift,
@@ -155,4 +176,5 @@ CHANGES: dict[str, Change] = {
     "bent 3-6 %": _bend,
     "mix of two people": _mix,
     "same person": _same,
+    "same person, one lead": _same,
 }

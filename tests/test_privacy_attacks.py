@@ -27,7 +27,7 @@ from ecgsynth.privacy.same_person import judge_listed, same_person
 from ecgsynth.privacy.samples import BEAT, Known, Sample, Side
 from ecgsynth.privacy.traces import Strip
 from ecgsynth.privacy.unusual import unusual_few
-from ecgsynth.privacy.verifier import Verifier, beat_channels, build_net
+from ecgsynth.privacy.verifier import Verifier, beat_channels, build_net, load_verifier
 
 
 def sample(name: str, rng: np.random.Generator, rhythm: str = "afib", each: int = 0) -> Sample:
@@ -45,6 +45,9 @@ def sample(name: str, rng: np.random.Generator, rhythm: str = "afib", each: int 
             * rng.lognormal(0, 0.3)
             * np.exp(-0.5 * ((at - centre - rng.normal(0, 0.012)) / width / rng.lognormal(0, 0.2)) ** 2)
         )
+    # What makes a person: notches and humps of their own, without which all would have one beat.
+    for centre in rng.uniform(-0.2, 0.4, 5):
+        beat += rng.normal(0, 0.3) * np.exp(-0.5 * ((at - centre) / rng.uniform(0.015, 0.05)) ** 2)
     strip = Strip(f"{name}_{each}", name, "II", rhythm, 0.0, np.zeros(10, dtype=np.float32))
     features = rng.normal(0, 1, len(FEATURES))
     return Sample(strip, "made", features, beat, float(rng.integers(30, 90)), str(rng.choice(["M", "F"])))
@@ -201,7 +204,7 @@ def test_reidentification_sees_repeated_people_and_no_others() -> None:
 
 
 def test_repeated_people_are_listed_by_name_and_strangers_are_not() -> None:
-    verifier = untrained()
+    verifier = load_verifier()
     rows = same_person(TRAIN, [], HOLDOUT, leaky(0.25), verifier)
     right = {
         row["synthetic"] for row in rows if row["synthetic"].split("/")[1] == row["subject"].split("/")[1]
@@ -214,9 +217,9 @@ def test_repeated_people_are_listed_by_name_and_strangers_are_not() -> None:
 
 
 def test_a_person_is_known_by_any_of_their_beats() -> None:
-    target, verifier = TRAIN[7], untrained()
+    target, verifier = TRAIN[7], load_verifier()
     assert target.beat is not None
-    known = [Known(target.strip.subject, "late", CLEAN[3].beat)] if CLEAN[3].beat is not None else []
+    known = [Known(target.strip.subject, "late", "II", CLEAN[3].beat)] if CLEAN[3].beat is not None else []
     rows = same_person(TRAIN, known, HOLDOUT, [CLEAN[3]], verifier)
     assert [(row["subject"], row["train"]) for row in rows] == [(target.strip.subject, "late")]
 

@@ -21,6 +21,9 @@ from ecgsynth.windows import resample
 
 PEOPLE = 24
 
+#: The first strip with the first page.
+ONE = np.zeros(1, dtype=np.int64)
+
 
 def people(rhythm: str, n: int, seed: int, seconds: float = 20.0) -> list[Record]:
     generator = ecgsynth.load_generator("parametric")
@@ -146,7 +149,7 @@ def test_ncc_agrees_with_its_definition() -> None:
     rng = np.random.default_rng(0)
     page = rng.standard_normal((1, PAGE)).astype(np.float32)
     strip = (2 * page[0, 300 : 300 + STRIP] + rng.standard_normal(STRIP)).astype(np.float32)
-    curve = PageSpectra(page).ncc(strip[None])[0, 0]
+    curve = PageSpectra(page).ncc(strip[None], ONE, ONE)[0]
     part = page[0, 300 : 300 + STRIP]
     assert int(curve.argmax()) == 300
     assert curve[300] == pytest.approx(strip @ part / np.linalg.norm(strip) / np.linalg.norm(part), abs=1e-4)
@@ -157,7 +160,7 @@ def test_a_silent_stretch_is_no_evidence() -> None:
     page = np.zeros((1, PAGE), dtype=np.float32)
     page[0, :400] = np.random.default_rng(0).standard_normal(400)
     strip = np.random.default_rng(1).standard_normal(STRIP).astype(np.float32)
-    assert np.abs(PageSpectra(page).ncc(strip[None])[0, 0, 500:]).max() == 0.0
+    assert np.abs(PageSpectra(page).ncc(strip[None], ONE, ONE)[0, 500:]).max() == 0.0
 
 
 def test_bending_follows_a_bent_time_axis_but_not_beyond_its_limit() -> None:

@@ -23,7 +23,7 @@ from ecgsynth.privacy.inputs import (
     weights_notes,
 )
 from ecgsynth.privacy.membership import ATTACKS, membership
-from ecgsynth.privacy.near_duplicates import near_duplicates
+from ecgsynth.privacy.near_duplicates import near_duplicates, with_same_person
 from ecgsynth.privacy.reidentification import reidentification
 from ecgsynth.privacy.same_person import judge_listed, same_person
 from ecgsynth.privacy.samples import Sample, Side, read_side
@@ -131,6 +131,7 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
     )
     rows = same_person(train.samples, train.known, holdout.samples, synthetic.samples, load_verifier())
     per_rhythm = judge_listed(rows, synthetic.samples, holdout.samples)
+    report["near_duplicates"] = with_same_person(report["near_duplicates"], rows)
     report["same_person"] = {"count": len(rows), "pairs": rows, "per_rhythm": per_rhythm}
     report["unusual"] = unusual_few(
         synthetic, train, holdout, report["near_duplicates"]["pairs"], options.seed

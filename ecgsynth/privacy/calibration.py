@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.errors import CheckpointError
 from ecgsynth.privacy.copies import Match
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP
 
@@ -22,37 +26,62 @@ FALSE_CERTAIN: Final = 0.01
 #: too.
 OWN_LIMITS: Final = 20
 #: Share of the largest scores that the tail is fitted on, and the fewest of them.
-_TAIL, _TAIL_LEAST = 0.1, 10
+TAIL: Final = 0.05
+_TAIL_LEAST = 10
+#: What the stored reference counts as: so many people for mean and spread, so many strips for the tail.
+_MEAN_OF, _SPREAD_OF, _TAIL_OF = 5, 20, 300
+#: What strangers have, learned by ``scripts/calibrate_copies.py`` on several databases.
+REFERENCE: Final = Path(__file__).parent.parent / "weights" / "copy_reference.json"
 #: Half a strip may hold four beats, and four beats agree by chance: less |NCC| than this says nothing then.
 FLOOR: Final = 0.97
 #: Strips shorter than this, in samples, count as half ones.
 _LONG = round(0.75 * STRIP)
 #: Score of a strip that no statistic may speak of.
 _LEAST: Final = -9.0
-#: Fewest holdout strips for expectations by traits.
-_FOR_TRAITS = 150
 #: Least spread of a statistic, so that a handful of strips that agree by chance do not make a limit of
 #: nothing.
-_SPREAD_LEAST: Final = 0.1
+SPREAD_LEAST: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits of one rhythm.
+class Reference:
+    """What strangers have, over several databases.
 
     Attributes
     ----------
     weights : float64 array [traits, statistics]
-        What strips of some traits are expected to have, by least squares over holdout people of all rhythms.
+        What strips of some traits have more than others, by least squares.
     centre, spread : float64 array [statistics]
-        Mean and standard deviation of what is left, over holdout strips of this rhythm.
+        Mean and standard deviation of what is left.
+    tail : tuple of (float, float)
+        The score that a share `TAIL` of strips exceeds, and their mean excess over it.
+    same_person : tuple of (tuple of int, tuple of float)
+        People searched, and the likeness to a person that one in 125 strangers exceeds among so many.
+    """
+
+    weights: Floats
+    centre: Floats
+    spread: Floats
+    tail: tuple[float, float]
+    same_person: tuple[tuple[int, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one rhythm: those of its holdout people, with the reference for what few people cannot tell.
+
+    Attributes
+    ----------
+    reference : Reference
+    centre, spread : float64 array [statistics]
+        Mean and standard deviation of what is left of the statistics, over holdout strips of this rhythm.
     scores : float64 array [strips]
         Scores of those strips, ascending.
     people : int
         Holdout people behind them.
     """
 
-    weights: Floats
+    reference: Reference
     centre: Floats
     spread: Floats
     scores: Floats
@@ -60,21 +89,50 @@ class Limits:
 
     def score(self, match: Match) -> float:
         """How far the most striking statistic of a match lies above what strangers have, in deviations."""
-        return float(_scores([match], self.weights, self.centre, self.spread)[0])
+        return float(_scores([match], self.reference.weights, self.centre, self.spread)[0])
 
     def limit(self, share: float) -> float:
         """The score that a share ``share`` of strangers' strips exceeds.
 
-        The empirical quantile where there are strips enough, and never under an exponential tail fitted on
-        the largest tenth (Pickands, Ann Stat 3:119-131, 1975, with shape 0): a few hundred strips say little
-        of one in a thousand.
+        By an exponential tail (Pickands, Ann Stat 3:119-131, 1975, with shape 0) of the holdout's own scores,
+        averaged with that of the reference, which counts as 300 strips.
         """
+        first, mean = self.reference.tail
+        stored = first + mean * np.log(max(TAIL / share, 1.0))
         n = len(self.scores)
-        kept = int(np.clip(round(_TAIL * n), min(_TAIL_LEAST, n), n))
-        tail = self.scores[-kept:]
-        mean_excess = max(float((tail - tail[0]).mean()), 0.25)
-        fitted = float(tail[0]) + mean_excess * np.log(max(kept / n / share, 1.0))
-        return float(max(fitted, np.quantile(self.scores, max(0.0, 1 - share))))
+        start, excess, part = tail_of(self.scores)
+        own = start + max(excess, 0.25) * np.log(max(part / share, 1.0))
+        return float((n * own + _TAIL_OF * stored) / (n + _TAIL_OF))
+
+
+def tail_of(scores: Floats) -> tuple[float, float, float]:
+    """Where the tail of ascending scores starts, its mean excess, and the share of scores in it."""
+    n = len(scores)
+    kept = int(np.clip(round(TAIL * n), min(_TAIL_LEAST, n), n))
+    tail = scores[-kept:]
+    return float(tail[0]), float((tail - tail[0]).mean()), kept / n
+
+
+@lru_cache(maxsize=2)
+def load_reference(path: Path = REFERENCE) -> Reference:
+    """Read the reference.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or not such a reference.
+    """
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        names = ("weights", "centre", "spread")
+        weights, centre, spread = (np.array(said[name], dtype=np.float64) for name in names)
+        people, limits = (tuple(row) for row in said["same_person"])
+        return Reference(weights, centre, spread, (said["tail"][0], said["tail"][1]), (people, limits))
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(
+            f"{path}: not a reference of the copy search ({type(error).__name__}); expected what "
+            "scripts/calibrate_copies.py writes. Install the package again, or make one."
+        ) from error
 
 
 def traits(match: Match) -> Floats:
@@ -98,13 +156,15 @@ def traits(match: Match) -> Floats:
     return np.array([1.0, spikes, regular, regular**2, np.log(rough + 1e-3), slow, np.log(n / STRIP), quiet])
 
 
-def fit_limits(holdout: Sequence[Match]) -> dict[str, Limits]:
+def fit_limits(holdout: Sequence[Match], reference: Reference | None = None) -> dict[str, Limits]:
     """Limits per rhythm and, under ``""``, of all rhythms together.
 
     Parameters
     ----------
     holdout : sequence of Match
         Strips of holdout people against the training recordings.
+    reference : Reference, optional
+        The shipped one by default.
 
     Raises
     ------
@@ -113,37 +173,40 @@ def fit_limits(holdout: Sequence[Match]) -> dict[str, Limits]:
     """
     if not holdout:
         raise ValueError("copy search: no holdout strips; without them nothing says how alike strangers are.")
-    known = np.array([traits(match) for match in holdout])
-    if len(holdout) < _FOR_TRAITS:
-        known[:, 1:] = 0.0
-    # Ridge of the weight of one strip per trait, so that traits that hardly vary change nothing.
-    normal = known.T @ known + np.eye(known.shape[1])
-    weights = np.linalg.solve(normal, known.T @ np.array([match.statistics() for match in holdout]))
-    if len(holdout) < _FOR_TRAITS:
-        weights[1:] = 0.0
-    groups: dict[str, list[Match]] = {"": list(holdout)}
+    reference = reference or load_reference()
+    everyone = _fit(list(holdout), reference, reference.centre)
+    groups: dict[str, list[Match]] = {}
     for match in holdout:
         groups.setdefault(match.strip.rhythm, []).append(match)
-    return {rhythm: _fit(matches, weights) for rhythm, matches in groups.items()}
+    own = {rhythm: _fit(matches, reference, everyone.centre) for rhythm, matches in groups.items()}
+    return {"": everyone, **own}
 
 
-def _fit(matches: Sequence[Match], weights: Floats) -> Limits:
-    values = _above(matches, weights)
-    centre, spread = values.mean(axis=0), np.maximum(values.std(axis=0), _SPREAD_LEAST)
-    scores = np.sort(_scores(matches, weights, centre, spread))
-    return Limits(weights, centre, spread, scores, len({m.strip.subject for m in matches}))
+def _fit(matches: list[Match], reference: Reference, prior: Floats) -> Limits:
+    """Limits from some strips; few people are drawn towards ``prior`` and the spread of the reference."""
+    values = above(matches, reference.weights)
+    people = len({m.strip.subject for m in matches})
+    centre = (people * values.mean(axis=0) + _MEAN_OF * prior) / (people + _MEAN_OF)
+    square = (people * values.var(axis=0) + _SPREAD_OF * reference.spread**2) / (people + _SPREAD_OF)
+    spread = np.maximum(np.sqrt(square), SPREAD_LEAST)
+    scores = np.sort(_scores(matches, reference.weights, centre, spread))
+    return Limits(reference, centre, spread, scores, people)
 
 
-def _above(matches: Sequence[Match], weights: Floats) -> Floats:
+def above(matches: Sequence[Match], weights: Floats) -> Floats:
     """Statistics [matches, statistics] less what their traits let expect."""
     return np.array([m.statistics() for m in matches]) - np.array([traits(m) for m in matches]) @ weights
 
 
 def _scores(matches: Sequence[Match], weights: Floats, centre: Floats, spread: Floats) -> Floats:
-    deviations = (_above(matches, weights) - centre) / spread
-    for row, match in zip(deviations, matches, strict=True):
-        row[~_evidence(match)] = -np.inf
-    return np.asarray(np.maximum(deviations.max(axis=1), _LEAST))
+    deviations = (above(matches, weights) - centre) / spread
+    return strongest(deviations, matches)
+
+
+def strongest(deviations: Floats, matches: Sequence[Match]) -> Floats:
+    """The largest of the statistics [matches, statistics] that may speak of each match."""
+    allowed = np.array([_evidence(match) for match in matches])
+    return np.asarray(np.maximum(np.where(allowed, deviations, -np.inf).max(axis=1), _LEAST))
 
 
 def _evidence(match: Match) -> NDArray[np.bool_]:

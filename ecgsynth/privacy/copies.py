@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.privacy.bending import bend, polish
-from ecgsynth.privacy.correlation import Fit, PageSpectra, best_fits, halves, whole
+from ecgsynth.privacy.correlation import STRETCHES, Fit, PageSpectra, Whole, fits_of, halves, whole
 from ecgsynth.privacy.descriptors import HALF, segments, stretched
 from ecgsynth.privacy.gallery import Floats, Gallery, Index
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP, Strip
 
-#: Pages taken from each index for the exact comparison, and how many of each are also stretched.
-NEAREST: Final = {"full": 16, "half": 32}
-BENT: Final = {"full": 5, "half": 5, "exact": 3}
-#: Stretches that descriptors are looked up at.
-LOOK_UP: Final = {
-    "full": (0.94, 0.955, 0.97, 0.985, 1.0, 1.015, 1.03, 1.045, 1.06),
-    "half": (0.95, 0.975, 1.0, 1.025, 1.05),
-}
+#: Pages taken from each index for the exact comparison.
+NEAREST: Final = {"full": 20, "half": 24}
+#: Stretches that descriptors are looked up at, as numbers of `STRETCHES`, and those around each that are
+#: compared exactly: the whole strip in many on the nearest `CLOSE` pages.
+LOOK_UP: Final = {"full": tuple(range(0, 25, 3)), "half": tuple(range(2, 25, 5))}
+AROUND: Final = {"full": (-3, -2, -1, 0, 1, 2, 3), "far": (0,), "half": (-2, 0, 2)}
+CLOSE: Final = 10
 #: Share of the pages that one person may take.
 SHARE: Final = 0.6
 #: Fits of each kind that are refined by bending.
 REFINED: Final = 2
+#: Fits nearer than this, in samples, start in the same valley.
+_SAME_PLACE: Final = 8
 #: Names of the numbers that a match is judged by.
 STATISTICS: Final = ("full", "half", "bent", "margin")
 #: Floats of one block of descriptor products (32 MB): what is held instead of strips x windows.
@@ -102,34 +103,49 @@ def _search(gallery: Gallery, strips: Sequence[Strip]) -> list[Match]:
     return [_compare(gallery, *one) for one in zip(strips, full, half, strict=True)]
 
 
+class _Pages(NamedTuple):
+    """Pages whose best window is nearest to any variant of a strip, nearest first, and which variant."""
+
+    pages: Whole
+    variant: Whole
+
+
 def _full_variants(signal: Floats) -> Floats:
     rows = np.zeros((len(LOOK_UP["full"]), STRIP), dtype=np.float32)
-    for row, factor in zip(rows, LOOK_UP["full"], strict=True):
-        row[: len(signal)] = stretched(signal, factor)
+    for row, number in zip(rows, LOOK_UP["full"], strict=True):
+        row[: len(signal)] = stretched(signal, STRETCHES[number])
     return rows
 
 
 def _half_variants(signal: Floats) -> Floats:
     width = min(HALF, len(signal))
     rows = []
-    for factor in LOOK_UP["half"]:
-        bent = stretched(signal, factor)
+    for number in LOOK_UP["half"]:
+        bent = stretched(signal, STRETCHES[number])
         rows += [np.pad(bent[s : s + width], (0, HALF - width)) for s in segments(signal)]
     return np.stack(rows)
 
 
-def _nearest(gallery: Gallery, index: Index, variants: list[Floats], most: int) -> list[NDArray[np.int64]]:
-    """The ``most`` pages whose best window is nearest to any variant of a strip, nearest first.
+def _nearest(gallery: Gallery, index: Index, variants: list[Floats], most: int) -> list[_Pages]:
+    """The ``most`` pages nearest to each strip.
 
     At most `SHARE` of them are of one person, so that a long recording leaves room for others.
     """
     likeness = index.describe(np.concatenate(variants)) @ index.vectors.T
-    pages, row = [], 0
+    found, row = [], 0
     for one in variants:
-        best = np.maximum.reduceat(likeness[row : row + len(one)].max(axis=0), index.first)
-        pages.append(_spread(best, gallery.page_person, most))
+        mine = likeness[row : row + len(one)]
+        best = np.maximum.reduceat(mine.max(axis=0), index.first)
+        chosen = _spread(best, gallery.page_person, most)
+        found.append(_Pages(chosen, np.array([_variant(mine, index, page) for page in chosen])))
         row += len(one)
-    return pages
+    return found
+
+
+def _variant(likeness: Floats, index: Index, page: int) -> int:
+    """Which row of ``likeness`` [variants, windows] is most like a page."""
+    last = index.first[page + 1] if page + 1 < len(index.first) else likeness.shape[1]
+    return int(likeness[:, index.first[page] : last].max(axis=1).argmax())
 
 
 def _spread(best: Floats, person: NDArray[np.int64], most: int) -> NDArray[np.int64]:
@@ -145,24 +161,53 @@ def _spread(best: Floats, person: NDArray[np.int64], most: int) -> NDArray[np.in
     return order[turn < allowed][:most]
 
 
-def _compare(gallery: Gallery, strip: Strip, full: NDArray[np.int64], half: NDArray[np.int64]) -> Match:
-    """Exact comparison: all pages as they are, the likeliest also stretched, the best of those bent."""
-    pages = np.unique(np.concatenate([full, half]))
-    spectra = PageSpectra(gallery.pages(pages))
-    plain = whole(strip.signal, (1.0,))
-    values = spectra.ncc(plain.rows)
-    likely = np.searchsorted(pages, np.concatenate([full[: BENT["full"]], half[: BENT["half"]]]))
-    strongest = np.argsort(-np.abs(values[0]).max(axis=1), kind="stable")[: BENT["exact"]]
-    some = np.unique(np.concatenate([likely, strongest]))
-    cut = whole(strip.signal)
-    full_fits = best_fits(plain, values, pages) + best_fits(cut, spectra.ncc(cut.rows, some), pages[some])
+def _compare(gallery: Gallery, strip: Strip, full: _Pages, half: _Pages) -> Match:
+    """Exact comparison: all pages as they are and near the stretch they were found at, the best bent."""
+    number = np.unique(np.concatenate([full.pages, half.pages]))
+    spectra = PageSpectra(gallery.pages(number))
+    every, once = np.arange(len(number)), np.zeros(len(number), dtype=np.int64)
+    at_full, at_half = np.searchsorted(number, full.pages), np.searchsorted(number, half.pages)
+    full_fits = fits_of(spectra, whole(strip.signal, (1.0,)), once, every, number)
+    full_fits += fits_of(spectra, whole(strip.signal), *_whole_pairs(full, at_full), number)
     half_fits = []
-    for straight, cut in zip(halves(strip.signal, (1.0,)), halves(strip.signal), strict=True):
-        half_fits += best_fits(straight, spectra.ncc(straight.rows), pages)
-        half_fits += best_fits(cut, spectra.ncc(cut.rows, some), pages[some])
+    cuts = halves(strip.signal)
+    stretch, segment = np.divmod(half.variant, len(cuts))
+    for k, (straight, cut) in enumerate(zip(halves(strip.signal, (1.0,)), cuts, strict=True)):
+        half_fits += fits_of(spectra, straight, once[at_half], at_half, number)
+        mine = np.flatnonzero(segment == k)
+        half_fits += fits_of(spectra, cut, *_pairs("half", stretch[mine], at_half[mine]), number)
+    # Where time swings, no rigid fit is good, but descriptors still know the page.
+    likely = [_best_on(full_fits + half_fits, page) for page in (*full.pages[:1], *half.pages[:2])]
     full_fits, half_fits = (_polished(gallery, strip, fits) for fits in (full_fits, half_fits))
-    bent = [_bent(gallery, strip, fit) for fit in full_fits[:REFINED] + half_fits[:REFINED]]
+    # What half a strip has found may be all of it, at a stretch that the whole was not tried at.
+    whole_of = half_fits[0]._replace(ncc=0.0, first=0, last=len(strip.signal))
+    full_fits = sorted([*full_fits, *_polished(gallery, strip, [whole_of])], key=_strength)
+    starts = _apart([full_fits[0], half_fits[0], *likely])
+    bent = [_bent(gallery, strip, fit) for fit in starts]
     return Match(strip, full_fits[0], half_fits[0], min(bent, key=_strength), _margin(gallery, full_fits))
+
+
+def _best_on(fits: list[Fit], page: int) -> Fit:
+    return min((fit for fit in fits if fit.page == page), key=_strength)
+
+
+def _whole_pairs(full: _Pages, places: Whole) -> tuple[Whole, Whole]:
+    close = _pairs("full", full.variant[:CLOSE], places[:CLOSE]), _pairs("far", full.variant, places)
+    rows, pages = (np.concatenate(part) for part in zip(*close, strict=True))
+    return rows, pages
+
+
+def _pairs(kind: str, looked_up: Whole, places: Whole) -> tuple[Whole, Whole]:
+    """Rows of `STRETCHES` around those of descriptors, each with its page."""
+    middle = np.array(LOOK_UP["half" if kind == "half" else "full"])[looked_up]
+    rows = np.clip(middle[:, None] + np.array(AROUND[kind])[None], 0, len(STRETCHES) - 1)
+    return rows.ravel(), np.repeat(places, rows.shape[1])
+
+
+def _apart(fits: list[Fit]) -> list[Fit]:
+    """Fits less those that lie where another does: they would be bent to the same."""
+    places = {(fit.page, round(fit.middle / _SAME_PLACE), round(fit.stretch, 2)): fit for fit in fits[::-1]}
+    return list(places.values())
 
 
 def _polished(gallery: Gallery, strip: Strip, fits: list[Fit]) -> list[Fit]:

@@ -11,10 +11,12 @@ from ecgsynth.privacy.descriptors import HALF, segments, stretched
 from ecgsynth.privacy.gallery import PAGE
 
 Floats = NDArray[np.float32]
+Whole = NDArray[np.int64]
 
 _SIZE: Final = 2048
-#: Stretches that whole and half strips are correlated at; `bending` finds what lies between them.
-STRETCHES: Final = tuple(float(f) for f in np.round(1 + np.arange(-4, 5) * 0.015, 4))
+#: Stretches that whole and half strips are correlated at; `bending` finds what lies between them. At half a
+#: step off, the ends of a strip of ten seconds are 12 ms off; at 37 ms half of the correlation is gone.
+STRETCHES: Final = tuple(float(f) for f in np.round(1 + np.arange(-12, 13) * 0.005, 4))
 
 
 class Fit(NamedTuple):
@@ -48,9 +50,10 @@ class PageSpectra:
         self._spectra = fft.rfft(pages, _SIZE, axis=1)
         squares = np.cumsum(pages.astype(np.float64) ** 2, axis=1)
         self._energy = np.concatenate([np.zeros((len(pages), 1)), squares], axis=1)
+        self._scales: dict[int, Floats] = {}
 
-    def ncc(self, strips: Floats, which: NDArray[np.int64] | slice = slice(None)) -> Floats:
-        """NCC [strips, pages, lags] of equally long strips [strips, n] with the pages ``which``.
+    def ncc(self, strips: Floats, rows: Whole, pages: Whole) -> Floats:
+        """NCC [pairs, lags] of strips ``rows`` [pairs] of ``strips`` [strips, n] with ``pages`` [pairs].
 
         ``sum(q * x) / (|q| |x|)`` over the n samples of the page from each lag on. Where the page is nearly
         silent there the value is 0: a flat line is not evidence of anything.
@@ -58,14 +61,22 @@ class PageSpectra:
         n = strips.shape[1]
         lags = PAGE - n + 1
         spectra = self._fft.rfft(strips, _SIZE, axis=1).conj()
-        product = spectra[:, None, :] * self._spectra[which][None]
-        cross = self._fft.irfft(product, _SIZE, axis=2)[:, :, :lags]
-        energy = self._energy[which]
-        local = energy[:, n : n + lags] - energy[:, :lags]
-        loudest = local.max(axis=1, keepdims=True)
-        scale = np.where(local > 0.02 * loudest + 1e-9, 1 / np.sqrt(np.maximum(local, 1e-12)), 0.0)
-        own = np.sqrt((strips.astype(np.float64) ** 2).sum(axis=1))[:, None, None]
-        return np.asarray(cross * (scale[None] / np.maximum(own, 1e-9)).astype(np.float32))
+        product = spectra[rows]
+        product *= self._spectra[pages]
+        cross = self._fft.irfft(product, _SIZE, axis=1, overwrite_x=True)[:, :lags]
+        own = np.sqrt((strips.astype(np.float64) ** 2).sum(axis=1)).astype(np.float32)
+        cross *= self._scale(n)[pages] / np.maximum(own[rows], 1e-9)[:, None]
+        return np.asarray(cross)
+
+    def _scale(self, n: int) -> Floats:
+        """One over the norm of the n samples of each page from each lag on [pages, lags], kept for reuse."""
+        if n not in self._scales:
+            lags = PAGE - n + 1
+            local = self._energy[:, n : n + lags] - self._energy[:, :lags]
+            loudest = local.max(axis=1, keepdims=True)
+            scale = np.where(local > 0.02 * loudest + 1e-9, 1 / np.sqrt(np.maximum(local, 1e-12)), 0.0)
+            self._scales[n] = scale.astype(np.float32)
+        return self._scales[n]
 
 
 class Cut(NamedTuple):
@@ -107,14 +118,17 @@ def halves(signal: Floats, stretches: tuple[float, ...] = STRETCHES) -> list[Cut
     return cuts
 
 
-def best_fits(cut: Cut, values: Floats, pages: NDArray[np.int64]) -> list[Fit]:
-    """The fit with the largest |NCC| in each page of ``values`` [stretches, pages, lags]."""
-    lags = np.abs(values).argmax(axis=2)
-    peaks = np.take_along_axis(values, lags[:, :, None], axis=2)[:, :, 0]
-    rows = np.abs(peaks).argmax(axis=0)
-    fits = []
-    for number, (page, row) in enumerate(zip(pages, rows, strict=True)):
-        middle = float(lags[row, number] + cut.middles[row])
-        stretch = cut.stretches[int(row)]
-        fits.append(Fit(float(peaks[row, number]), int(page), middle, stretch, cut.first, cut.last))
-    return fits
+def fits_of(spectra: PageSpectra, cut: Cut, rows: Whole, pages: Whole, number: Whole) -> list[Fit]:
+    """The fit with the largest |NCC| of each pair of a row of a cut with a page.
+
+    ``pages`` [pairs] count within ``spectra``, ``number`` [pages] tells what they are called outside.
+    """
+    values = spectra.ncc(cut.rows, rows, pages)
+    lags = values.argmax(axis=1)
+    low = values.argmin(axis=1)
+    at = np.arange(len(values))
+    lags = np.where(-values[at, low] > values[at, lags], low, lags)
+    return [
+        Fit(float(ncc), int(page), float(lag + cut.middles[row]), cut.stretches[row], cut.first, cut.last)
+        for ncc, page, lag, row in zip(values[at, lags], number[pages], lags, rows.tolist(), strict=True)
+    ]

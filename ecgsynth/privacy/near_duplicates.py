@@ -13,6 +13,14 @@ from ecgsynth.privacy.intervals import lower_limit, upper_limit
 
 #: Gate: upper 95 % limit of the share of near-duplicates above what strangers have.
 MOST_EXCESS: Final = 0.005
+#: What a pair says of a copy where there is none, only the beats of one person.
+_NO_COPY: Final = {
+    "kind": "same person",
+    "ncc_half": None,
+    "ncc_bent": None,
+    "stretch": None,
+    "certain": False,
+}
 #: Fewest holdout people of a rhythm behind a pass.
 FEWEST_PEOPLE: Final = 20
 
@@ -28,7 +36,8 @@ def near_duplicates(
     Returns
     -------
     dict
-        ``count``, ``certain``, ``records``, ``pairs`` (worst first), ``per_rhythm`` and ``verdict``.
+        ``count``, ``certain``, ``records``, ``pairs`` (worst first) and ``per_rhythm``, where each rhythm has
+        its ``count``, ``pairs`` (names) and ``verdict``.
     """
     records: dict[str, list[Match]] = defaultdict(list)
     for match in synthetic:
@@ -54,6 +63,26 @@ def near_duplicates(
     }
 
 
+def with_same_person(found: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The findings of `near_duplicates` with the records that are listed for a person by their beats.
+
+    These come after the copies, marked ``kind`` "same person"; the verdicts stay those on copies.
+    """
+    copied = {pair["synthetic"] for pair in found["pairs"]}
+    more = [{**_NO_COPY, **row} for row in rows if row["synthetic"] not in copied]
+    pairs = found["pairs"] + more
+    per_rhythm = {
+        rhythm: row | {"pairs": _names(pairs, rhythm), "count": sum(p["rhythm"] == rhythm for p in pairs)}
+        for rhythm, row in found["per_rhythm"].items()
+    }
+    counts = {"count": len(pairs), "copies": len(copied), "same_person": len(more)}
+    return found | counts | {"pairs": pairs, "per_rhythm": per_rhythm}
+
+
+def _names(pairs: Sequence[dict[str, Any]], rhythm: str) -> list[list[str]]:
+    return [[pair["synthetic"], pair["train"]] for pair in pairs if pair["rhythm"] == rhythm]
+
+
 def _worst(
     matches: list[Match], limits: dict[str, Limits], n_records: int
 ) -> tuple[Match, float, bool] | None:
@@ -73,6 +102,7 @@ def _pair(gallery: Gallery, name: str, match: Match, score: float, certain: bool
     number, at = place_of(gallery, fit)
     trace = gallery.traces[number]
     return {
+        "kind": "copy",
         "synthetic": name,
         "lead": match.strip.lead,
         "at_s": round(match.strip.at, 2),
@@ -105,6 +135,8 @@ def _verdict(pairs: list[dict[str, Any]], n: int, limits: Limits | None) -> dict
     return {
         "records": n,
         "count": hits,
+        "copies": hits,
+        "pairs": _names(pairs, pairs[0]["rhythm"]) if pairs else [],
         "certain": certain,
         "excess": round(hits / n - FALSE_HITS, 5),
         "excess_low": round(low, 5),

@@ -48,17 +48,24 @@ def write_findings(out: Path, found: Audit, private_annex: Path | None = None) -
         write_annex(private_annex, found.gallery, found.matches, found.report["near_duplicates"]["pairs"])
 
 
+def _how(pair: dict[str, Any]) -> str:
+    if pair["kind"] == "same person":
+        return " of the beats, no copy"
+    return ", certainly a copy" if pair["certain"] else ""
+
+
 def summary(report: dict[str, Any]) -> str:
     """The findings in a few lines."""
     lines = [f"Warning: {text}" for text in report["warnings"]]
     found = report["near_duplicates"]
     lines.append(
-        f"Near-duplicates: {found['count']} of {found['records']} records, {found['certain']} certain."
+        f"Near-duplicates: {found['count']} of {found['records']} records: {found['copies']} copies "
+        f"({found['certain']} certain), {found['same_person']} with the beats of one person."
     )
     for pair in found["pairs"][:_NAMED]:
         lines.append(
             f"  {pair['synthetic']} is like {pair['train']} ({pair['subject']}), correlation "
-            f"{pair['ncc']:.3f}" + (", certainly a copy" if pair["certain"] else "")
+            f"{pair['ncc']:.3f}" + _how(pair)
         )
     if found["count"] > _NAMED:
         lines.append(f"  and {found['count'] - _NAMED} more, in privacy.json")

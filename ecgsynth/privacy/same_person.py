@@ -6,12 +6,13 @@ at all, was copied: the form of the beat stays when the rhythm changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.privacy.calibration import load_reference
 from ecgsynth.privacy.intervals import lower_limit, upper_limit
 from ecgsynth.privacy.representation import unit_beats
 from ecgsynth.privacy.samples import Known, Sample
@@ -19,16 +20,23 @@ from ecgsynth.privacy.verifier import Verifier
 
 Floats = NDArray[np.float64]
 
-#: Share of people outside training who may be listed.
-LISTED: Final = 0.01
-#: What counts beside the likeness: the lead over the second most alike person. 0, 0.5, 1 and 2 were tried on
-#: public recordings; 1 found most.
-LEAD: Final = 1.0
+#: Share of records of people outside training that may be listed.
+LISTED: Final = 0.008
+#: What counts beside the likeness: the lead over the second most alike person. 0, 0.5, 1, 1.5 and 2 were
+#: tried on public recordings; 1 and more find most.
+LEAD: Final = 1.5
+#: What beats of different leads are thought less alike: they look alike by chance, not by person. 0 to 0.5
+#: were tried. It is no ban, as a copy may bear another lead's name.
+OTHER_LEAD: Final = 0.06
 #: Gate: upper 95 % limit of the share of records that are listed.
 MOST_SHARE: Final = 0.03
 #: Fewest holdout people behind a limit that can be passed.
 FEWEST: Final = 20
+#: The stored reference counts as so many strips of the holdout.
+_REFERENCE_AS = 300
 _BLOCK = 256
+_SAME_LEAD: Final = {"MLII": "II"}
+_STANDARD: Final = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 def same_person(
@@ -40,36 +48,33 @@ def same_person(
 ) -> list[dict[str, Any]]:
     """Synthetic records by the training person that they are listed for, most alike first.
 
-    The likeness of two beats is the mean of the verifier's and of their plain correlation. A record is listed
-    when its likeness to the nearest person, plus the lead over the second nearest, is more than that of all
-    but `LISTED` of holdout people.
+    The likeness of two beats is the mean of the verifier's and of their plain correlation; that of a strip
+    to a person is the best of the person's beats, averaged over the leads of the strip. A record is listed
+    when the likeness to the nearest person, plus `LEAD` times the lead over the second nearest, is more than
+    that of all but `LISTED` of the holdout's strips.
     """
-    beats = [*(Known(s.strip.subject, s.strip.record, s.beat) for s in train if s.beat is not None), *known]
-    beats = [k for k in beats if k.subject not in verifier.people]
+    beats = beats_known(train, known, verifier)
     strangers = [s for s in holdout if s.beat is not None and s.strip.subject not in verifier.people]
     made = [s for s in synthetic if s.beat is not None]
     if len({k.subject for k in beats}) < 2 or not strangers or not made:
         return []
-    order = np.argsort([k.subject for k in beats], kind="stable")
-    beats = [beats[i] for i in order]
-    gallery = _Gallery(beats, verifier)
-    people = np.unique([s.strip.subject for s in strangers], return_inverse=True)[1]
-    best = np.full(people.max() + 1, -np.inf)
-    np.maximum.at(best, people, gallery.scores(strangers)[0])
-    limit = float(np.quantile(best, 1 - LISTED))
-    scores, nearest = gallery.scores(made)
-    rows: dict[str, dict[str, Any]] = {}
-    for sample, score, at in zip(made, scores, nearest, strict=True):
-        if score > limit and score > rows.get(sample.strip.record, {"score": -1.0})["score"]:
-            rows[sample.strip.record] = {
-                "synthetic": sample.strip.record,
-                "rhythm": sample.strip.rhythm,
-                "subject": beats[at].subject,
-                "train": beats[at].record,
-                "score": round(float(score), 4),
-                "limit": round(limit, 4),
-            }
-    return sorted(rows.values(), key=lambda row: (-row["score"], row["synthetic"]))
+    gallery = BeatGallery(beats, verifier)
+    return gallery.listed(made, gallery.limit(strangers))
+
+
+def beats_known(train: Sequence[Sample], known: Sequence[Known], verifier: Verifier) -> list[Known]:
+    """All beats by which training people are known, sorted by person, less the verifier's own people."""
+    beats = [
+        Known(s.strip.subject, s.strip.record, s.strip.lead, s.beat) for s in train if s.beat is not None
+    ]
+    usable = [k for k in [*beats, *known] if k.subject not in verifier.people]
+    return sorted(usable, key=lambda k: k.subject)
+
+
+def score(likeness: Floats) -> Floats:
+    """Likeness [strips, people] to the most alike person, plus `LEAD` times the lead over the next."""
+    top = np.partition(likeness, -2, axis=1)[:, -2:]
+    return np.asarray(top[:, 1] + LEAD * (top[:, 1] - top[:, 0]))
 
 
 def judge_listed(
@@ -99,26 +104,97 @@ def judge_listed(
     return found
 
 
-class _Gallery:
+class BeatGallery:
     """Beats of known people, sorted by person."""
 
     def __init__(self, beats: Sequence[Known], verifier: Verifier) -> None:
-        self.verifier = verifier
-        shapes = np.array([k.beat for k in beats])
-        self.vectors = _vectors(shapes, verifier)
+        self.verifier, self.beats = verifier, beats
+        self.vectors = _vectors(np.array([k.beat for k in beats]), verifier)
+        self.lead = np.array([_standard(k.lead) for k in beats])
         self.first = np.unique([k.subject for k in beats], return_index=True)[1]
 
-    def scores(self, samples: Sequence[Sample]) -> tuple[Floats, NDArray[np.int64]]:
-        """Score of each sample, and the number of the beat that it is most like."""
-        vectors = _vectors(np.array([s.beat for s in samples]), self.verifier)
-        scores, nearest = np.empty(len(samples)), np.empty(len(samples), dtype=np.int64)
-        for start in range(0, len(samples), _BLOCK):
-            likeness = vectors[start : start + _BLOCK] @ self.vectors.T
-            person = np.maximum.reduceat(likeness, self.first, axis=1)
-            top = np.partition(person, -2, axis=1)[:, -2:]
-            scores[start : start + _BLOCK] = top[:, 1] + LEAD * (top[:, 1] - top[:, 0])
-            nearest[start : start + _BLOCK] = likeness.argmax(axis=1)
-        return scores, nearest
+    def limit(self, strangers: Sequence[Sample]) -> float:
+        """The score that `LISTED` of strangers' strips exceed: what the holdout says, and the reference.
+
+        Among few people the second most alike is far from anyone, so leads are larger there.
+        """
+        searched, limits = load_reference().same_person
+        stored = float(np.interp(np.log(len(self.first)), np.log(searched), limits))
+        found = score(self.people(strangers)[1])
+        own = float(np.quantile(found, 1 - LISTED))
+        return (len(found) * own + _REFERENCE_AS * stored) / (len(found) + _REFERENCE_AS)
+
+    def listed(self, samples: Sequence[Sample], limit: float) -> list[dict[str, Any]]:
+        """Records with a strip over the limit, most alike first."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.rows(samples, limit):
+            if row["score"] > max(limit, found.get(row["synthetic"], {"score": limit})["score"]):
+                found[row["synthetic"]] = row | {"limit": round(limit, 4)}
+        return sorted(found.values(), key=lambda row: (-row["score"], row["synthetic"]))
+
+    def rows(self, samples: Sequence[Sample], above: float = np.inf) -> list[dict[str, Any]]:
+        """For each strip, all of its leads together, the nearest person and the score.
+
+        ``ncc`` is the likeness of the beats, ``margin`` the lead over the next person. Which of a person's
+        recordings it is, is only looked up where the score is over ``above``.
+        """
+        strips, people = self.people(samples)
+        top = np.partition(people, -2, axis=1)[:, -2:]
+        found = []
+        for own, person, best, value in zip(strips, people.argmax(axis=1), top, score(people), strict=True):
+            beat = self.beats[self.first[person]]
+            near = self._nearest(own, int(person)) if value > above else beat
+            found.append(
+                {
+                    "synthetic": own.strip.record,
+                    "rhythm": own.strip.rhythm,
+                    "lead": own.strip.lead,
+                    "at_s": round(own.strip.at, 2),
+                    "subject": near.subject,
+                    "train": near.record,
+                    "train_lead": near.lead,
+                    "train_at_s": None,
+                    "ncc": round(float(best[1]), 4),
+                    "margin": round(float(best[1] - best[0]), 3),
+                    "score": round(float(value), 4),
+                }
+            )
+        return found
+
+    def people(self, samples: Sequence[Sample]) -> tuple[list[Sample], Floats]:
+        """The first lead of each strip, and its likeness [strips, people] to everyone, over all its leads."""
+        places: dict[tuple[str, float], list[Sample]] = {}
+        for sample in samples:
+            places.setdefault((sample.strip.record, sample.strip.at), []).append(sample)
+        ordered = [sample for own in places.values() for sample in own]
+        likeness = np.concatenate([self._people(part) for part in _blocks(ordered)])
+        starts = np.cumsum([0] + [len(own) for own in places.values()])[:-1]
+        counts = np.diff([*starts, len(ordered)])[:, None]
+        return [own[0] for own in places.values()], np.add.reduceat(likeness, starts, axis=0) / counts
+
+    def _nearest(self, sample: Sample, person: int) -> Known:
+        """The beat of a person that a sample is most alike."""
+        start = int(self.first[person])
+        stop = int(self.first[person + 1]) if person + 1 < len(self.first) else len(self.beats)
+        likeness = self.vectors[start:stop] @ _vectors(np.array([sample.beat]), self.verifier)[0]
+        return self.beats[start + int(likeness.argmax())]
+
+    def _people(self, samples: Sequence[Sample]) -> Floats:
+        """Likeness [samples, people] to the most alike beat of everyone."""
+        likeness = _vectors(np.array([s.beat for s in samples]), self.verifier) @ self.vectors.T
+        lead = np.array([_standard(s.strip.lead) for s in samples])[:, None]
+        other = (lead != self.lead[None]) & (lead != "") & (self.lead[None] != "")
+        return np.maximum.reduceat(likeness - OTHER_LEAD * other, self.first, axis=1)
+
+
+def _blocks(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
+
+
+def _standard(lead: str) -> str:
+    """The lead by its standard name, empty for any other."""
+    name = _SAME_LEAD.get(lead.upper(), lead.upper())
+    return name if name in _STANDARD else ""
 
 
 def _vectors(beats: Floats, verifier: Verifier) -> Floats:

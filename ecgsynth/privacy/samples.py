@@ -59,10 +59,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Known:
-    """A beat that a person is known by: ``subject``, ``record`` and the beat [BEAT] in mV."""
+    """A beat that a person is known by: ``subject``, ``record``, ``lead`` and the beat [BEAT] in mV."""
 
     subject: str
     record: str
+    lead: str
     beat: Floats
 
 
@@ -154,7 +155,7 @@ def _known(record: Record, traces: Sequence[Trace], taken: set[tuple[str, float]
         for strip in strips_of(trace, MOST_BEATS):
             beat = beat_of(record, strip) if (strip.lead, strip.at) not in taken else None
             if beat is not None:
-                found.append(Known(record.subject, record.name, beat))
+                found.append(Known(record.subject, record.name, trace.lead, beat))
     return found
 
 

@@ -13,6 +13,12 @@ from ecgsynth.privacy.markup import STYLE, mark, percent, table
 from ecgsynth.privacy.questions import QUESTIONS, TITLES
 from ecgsynth.rhythms import RHYTHMS
 
+#: What a pair of a synthetic record and a training recording shares.
+_HOW: Final = {
+    ("copy", True): "certain copy",
+    ("copy", False): "near copy",
+    ("same person", False): "the person's beats",
+}
 #: Pairs on the page.
 _LISTED: Final = 50
 #: Sections with a row per rhythm and people on both sides.
@@ -64,9 +70,9 @@ def _answer(report: dict[str, Any]) -> str:
         "there are too few people or records to tell. That is not a pass.",
     }[report["verdict"]]
     copies = (
-        f"{found['count']} of {found['records']} synthetic records are nearer to a training recording than "
-        "strangers "
-        f"are ({found['certain']} of them certainly copies). Remove the records listed below, whatever the "
+        f"{found['count']} of {found['records']} synthetic records are nearer to a training person than "
+        f"strangers are: {found['copies']} by their course ({found['certain']} of them certainly copies), "
+        f"{found['same_person']} by the form of their beats. Remove the records listed below, whatever the "
         "verdict."
         if found["count"]
         else f"None of the {found['records']} synthetic records is nearer to a training recording than "
@@ -115,7 +121,7 @@ def _copies(found: dict[str, Any]) -> str:
         [
             _title(rhythm),
             row["records"],
-            row["count"],
+            row["copies"],
             row["certain"],
             f"{percent(row['excess'])} ({percent(row['excess_low'])} to {percent(row['excess_high'])})",
             percent(row["gate"]),
@@ -126,7 +132,7 @@ def _copies(found: dict[str, Any]) -> str:
     head = [
         "Rhythm",
         "Records",
-        "Near-duplicates",
+        "Copies",
         "Certain copies",
         "Excess over strangers (90 %)",
         "Gate",
@@ -146,11 +152,11 @@ def _copies(found: dict[str, Any]) -> str:
             pair["subject"],
             f"{pair['lead']} / {pair['train_lead']}",
             f"{pair['ncc']:.3f}",
-            "yes" if pair["certain"] else "",
+            _HOW[pair["kind"], pair["certain"]],
         ]
         for pair in found["pairs"]
     ]
-    head = ["Synthetic", "Training recording", "Person", "Leads", "Correlation", "Certain"]
+    head = ["Synthetic", "Training recording", "Person", "Leads", "Correlation", "What"]
     return "<h3>Near-duplicates</h3>" + text + _listed("Remove these records", head, pairs)
 
 
@@ -176,10 +182,8 @@ def _same(found: dict[str, Any]) -> str:
         for rhythm, row in found["per_rhythm"].items()
     ]
     head = ["Rhythm", "Records", "Listed", "Share (90 %)", "By chance", "Gate", "Verdict"]
-    pairs = [[row["synthetic"], row["train"], row["subject"]] for row in found["pairs"]]
-    listed = _listed("Records listed", ["Synthetic", "Training recording", "Person"], pairs)
     question = f'<p class="q">{escape(QUESTIONS["same_person"])}</p>'
-    return f"<h3>Same person</h3>{question}{table(head, rows)}{listed}"
+    return f"<h3>Same person</h3>{question}{table(head, rows)}"
 
 
 def _per_rhythm(name: str, found: dict[str, dict[str, Any]]) -> str:
