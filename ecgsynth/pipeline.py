@@ -307,6 +307,8 @@ class _Worker:
     def _line(self, record: Record, numbers: dict[str, float]) -> dict[str, Any]:
         asked = {k: v for k, v in vars(self.wish).items() if v is not None and k not in ("rhythm", "seed")}
         got = {"source": record.source, "leads": list(record.leads), "age": record.age, "sex": record.sex}
+        if "snr_db" in record.extra:
+            got["snr_db"] = float(record.extra["snr_db"]) if self.wish.noise != "clean" else None
         return {
             "seed": self.wish.seed,
             "index": int(record.extra["index"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ecgsynth.checkpoint import file_sha256, load_checkpoint, shipped_weights
 from ecgsynth.errors import CheckpointError, OptionError
 from ecgsynth.generators import GENERATORS
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
+from ecgsynth.generators.recorders import as_recorded, load_recorders, quantised
 from ecgsynth.generators.rhythm_process import draw_plan
 from ecgsynth.population import check_people, draw_demographics, draw_place
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Beats, Episode, Record, twelve_from_eight
@@ -94,6 +96,7 @@ class Sampler:
             raise OptionError(f"--fs: {wish.fs:g} Hz; allowed are {low:g} to {high:g} Hz.")
         if wish.age is not None and not 0 <= wish.age <= 120:
             raise OptionError(f"--age: {wish.age:g} years; allowed are 0 to 120.")
+        wish.check_noise()
         metadata = self.load(wish.twelve)[1]
         for name, _ in script:
             if self.name != "parametric":
@@ -130,11 +133,32 @@ class Sampler:
             for i, a in zip(indices, attempts, strict=True)
         ]
         plans = [draw_plan(self._request(wish, rng), rng) for rng in rngs]
+        if wish.noise is not None or wish.snr is not None:
+            pairs = generator.render_pairs(plans, rngs)
+            made = zip(plans, pairs, indices, attempts, strict=True)
+            return [self._recorded(wish, plan, pair, i, a) for plan, pair, i, a in made]
         signals = generator.render(plans, rngs)
         return [
             self._record(wish, plan, signal, i, a)
             for plan, signal, i, a in zip(plans, signals, indices, attempts, strict=True)
         ]
+
+    def _recorded(
+        self,
+        wish: Wish,
+        plan: Plan,
+        pair: tuple[NDArray[np.float32], NDArray[np.float32]],
+        index: int,
+        attempt: int,
+    ) -> Record:
+        """The record of a heart with the noise that was asked for."""
+        # A stream of its own: what a device adds to record i is the same whoever drew the heart.
+        rng = np.random.default_rng(
+            np.random.SeedSequence(wish.seed, spawn_key=(int(index), int(attempt), 1))
+        )
+        signal, ratio = as_recorded(*pair, plan.beat_times, plan.request.source, wish.noise, wish.snr, rng)
+        record = self._record(wish, plan, signal, index, attempt)
+        return replace(record, extra={**record.extra, "snr_db": f"{ratio:.2f}"})
 
     def _request(self, wish: Wish, rng: np.random.Generator) -> Request:
         script = wish.script()
@@ -171,9 +195,14 @@ class Sampler:
         seconds = plan.request.seconds
         n = round(seconds * wish.fs)
         leads = plan.request.leads
+        recorder = load_recorders().get(wish.noise or "")
+        if recorder is not None:
+            # The eight leads that a machine samples are in its steps; the others are computed from them.
+            signal = quantised(_at_rate(signal, wish.fs, n), recorder)
         if wish.twelve:
             signal, leads = twelve_from_eight(signal), TWELVE_LEADS
-        signal = _at_rate(signal, wish.fs, n)
+        if recorder is None:
+            signal = _at_rate(signal, wish.fs, n)
         at = np.rint(plan.beat_times * wish.fs).astype(np.int64)
         inside = np.flatnonzero((at >= 0) & (at < n) & np.diff(at, prepend=-1).astype(bool))
         name = f"{'-'.join(dict.fromkeys(r for r, _ in plan.request.script))}{index:05d}".replace("_", "-")

@@ -10,6 +10,9 @@ from ecgsynth.records import TWELVE_LEADS
 from ecgsynth.rhythms import find_rhythm
 
 _SECONDS_RANGE = (2.0, 3600.0)
+#: What a recording's noise can be asked to be: none, or that of a kind of machine.
+NOISES = ("clean", "holter", "handheld", "12lead")
+_SNR_RANGE_DB = (-10.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Wish:
     age : float or None
         Years.
     sex : {"M", "F"} or None
+    noise : {"clean", "holter", "handheld", "12lead"} or None
+        Noise, wander, band, resolution and gain of a kind of machine in place of the source's own, or
+        ``clean``: the heart alone.
+    snr : float or None
+        Signal-to-noise ratio in dB to which the noise (not the heart) is scaled; -10 to 60. See
+        :func:`ecgsynth.generators.recorders.snr_db`.
     seed : int
     allow_few_people : bool
         Offer rhythms learned from fewer than three people.
@@ -49,6 +58,8 @@ class Wish:
     ectopy: float | None = None
     age: float | None = None
     sex: Literal["M", "F"] | None = None
+    noise: Literal["clean", "holter", "handheld", "12lead"] | None = None
+    snr: float | None = None
     seed: int = 0
     allow_few_people: bool = False
 
@@ -71,6 +82,22 @@ class Wish:
         if not low <= total <= high:
             raise OptionError(f"--seconds: a record of {total:g} s; allowed are {low:g} to {high:g} s.")
         return script
+
+    def check_noise(self) -> None:
+        """Refuse noise that cannot be made.
+
+        Raises
+        ------
+        OptionError
+            If `noise` is unknown, `snr` is out of range, or a ratio to no noise is asked for.
+        """
+        low, high = _SNR_RANGE_DB
+        if self.noise is not None and self.noise not in NOISES:
+            raise OptionError(f"--noise {self.noise}: no such recorder; choose from {', '.join(NOISES)}.")
+        if self.snr is not None and not low <= self.snr <= high:
+            raise OptionError(f"--snr: {self.snr:g} dB; allowed are {low:g} to {high:g} dB.")
+        if self.snr is not None and self.noise == "clean":
+            raise OptionError("--snr: a clean recording has no noise to scale; leave out one of the two.")
 
     def _episode(self, part: str) -> tuple[str, float]:
         name, colon, length = part.strip().rpartition(":")

@@ -128,7 +128,7 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
         "generate --rhythm nsr:5,AF:5 --generator cgan -n 7 --seconds 12 --fs 500 --lead 12 --source ptbxl"
         " --heart-rate 80 --ectopy 0.1 --age 70 --sex F --seed 3 --out here --overwrite --workers 2"
         " --weights w.safetensors --allow-few-people --max-redraws 4 --resume"
-        " --engine ray --address auto --shard 2/3 --train people --no-copy-gate"
+        " --engine ray --address auto --shard 2/3 --train people --no-copy-gate --noise holter --snr 12"
     )
     run(*line.split())
     expected = {
@@ -155,6 +155,8 @@ def test_options_arrive_as_they_were_given(monkeypatch: pytest.MonkeyPatch) -> N
         "shard": (2, 3),
         "train": Path("people"),
         "copy_gate": False,
+        "noise": "holter",
+        "snr": 12.0,
     }
     assert {key: getattr(seen[0], key) for key in expected} == expected
     assert seen[0].leads[:3] == ("I", "II", "III") and len(seen[0].leads) == 12

@@ -34,6 +34,19 @@ if TYPE_CHECKING:
 @click.option("--ectopy", type=float, default=None, help="Fraction of premature ventricular beats, 0 to 0.5.")
 @click.option("--age", type=float, default=None, help="In years.")
 @click.option("--sex", type=click.Choice(["M", "F"]), default=None)
+@click.option(
+    "--noise",
+    type=click.Choice(["clean", "holter", "handheld", "12lead"]),
+    default=None,
+    help="Noise, wander, band, steps and gain of a kind of machine, or none.  [default: as the source's]",
+)
+@click.option(
+    "--snr",
+    type=float,
+    default=None,
+    metavar="DB",
+    help="Scale the noise, not the heart, to this signal-to-noise ratio (QRS-T over noise, 0.5-40 Hz).",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="[default: ecgsynth-<rhythm>]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
@@ -69,6 +82,7 @@ def generate(lead: str | None, out: Path | None, shard: str | None, **options: A
     Examples:
       ecgsynth generate --rhythm afib -n 100 --seed 1 --out af
       ecgsynth generate --rhythm nsr:30,afib:60,nsr:30 -n 10 --heart-rate 75
+      ecgsynth generate --rhythm afib --lead I --noise handheld --snr 6
       ecgsynth generate --rhythm bigeminy --lead 12 --fs 500 --age 70 --sex F
     """
     out = out or _default_out(options["rhythm"])

@@ -161,22 +161,28 @@ class Learned:
         ValueError
             If the plans are of different length.
         """
+        return [signal for signal, _ in self.render_pairs(plans, rngs)]
+
+    def render_pairs(
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """As :meth:`render`, with the heart alone beside each signal: no noise, drift or wander."""
         if len({plan.n_samples for plan in plans}) > 1:
             raise ValueError("plans rendered together must have one length")
         # Long records keep the processor busy one by one; filling up rows beside them would be waste.
         rows = ROWS if len(plans) and plans[0].n_samples <= PIECE_FRAMES * PATCH else 1
-        signals: list[NDArray[np.float32]] = []
+        pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for begin in range(0, len(plans), LATENT_ROWS):
             some, own = plans[begin : begin + LATENT_ROWS], rngs[begin : begin + LATENT_ROWS]
             latents = self._draw_latents(some, own, LATENT_ROWS)
             for first in range(0, len(some), rows):
                 part = slice(first, first + rows)
-                signals += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)
-        return signals
+                pairs += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)
+        return pairs
 
     def _render_rows(
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], latents: Tensor, filled: int
-    ) -> list[NDArray[np.float32]]:
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         ids = self._ids(plans)
         conditions = [
             plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng))
@@ -193,8 +199,8 @@ class Learned:
         rngs: Sequence[np.random.Generator],
         n: int,
         filled: int = ROWS,
-    ) -> list[NDArray[np.float32]]:
-        """Strips ``[outputs, n]`` in mV from conditions and record numbers.
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Strips ``[outputs, n]`` in mV from conditions and record numbers, and the heart in each.
 
         Parameters
         ----------
@@ -223,11 +229,14 @@ class Learned:
         slow, drifts = self._slow(n, fast_noise.shape[1], sources, rngs)
         drifts *= _without_floor(np.exp(np.clip(drift, -6, -0.2)), self.net.drift_trim[sources].numpy())
         clear = _filtered(mean[:rows, :, :n].numpy(), self.net.beat_trim[sources].numpy())
-        strips = _at_gain(clear, fast_noise + drifts)
+        factor = _heart_factor(clear, fast_noise + drifts)
+        strips = (clear * factor + (fast_noise + drifts)).astype(np.float32)
         level = np.exp(np.clip(wander, -9, 0.5))[:, None, None]
         start = 0.1 * np.sinh(np.clip(offset, -4, 4))[:, None, None]
-        signal = np.exp(np.clip(gain, -5, 1.5))[:, None, None] * strips + level * slow + start
-        return list(signal.astype(np.float32))
+        height = np.exp(np.clip(gain, -5, 1.5))[:, None, None]
+        signal = (height * strips + level * slow + start).astype(np.float32)
+        heart = (height * (clear * factor)).astype(np.float32)
+        return list(zip(signal, heart, strict=True))
 
     def _lively(
         self,
@@ -324,14 +333,15 @@ class Learned:
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
 
 
-def _at_gain(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean plus noise ``[rows, outputs, samples]`` with RMS 1, which is what the record's gain stands for.
+def _heart_factor(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Factor ``[rows, 1, 1]`` on `mean` that gives it and `noise` ``[rows, outputs, samples]`` an RMS of 1.
 
-    A mean learned by absolute error is smaller than what it is the mean of. Only the mean is scaled.
+    That is what the record's gain stands for. A mean learned by absolute error is smaller than what it is
+    the mean of; so only the mean is scaled.
     """
     left = np.maximum(1 - np.square(noise).mean((1, 2)), 0.1)
     factor = np.sqrt(left / np.maximum(np.square(mean).mean((1, 2)), 1e-6)).clip(0.7, 2.0)
-    return (mean * factor[:, None, None] + noise).astype(np.float32)
+    return np.asarray(factor[:, None, None])
 
 
 def _without_floor(drift: NDArray[np.float32], trim: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -137,9 +137,17 @@ class Parametric:
         OptionError
             If a lead is not known.
         """
+        return [signal for signal, _ in self.render_pairs(plans, rngs)]
+
+    def render_pairs(
+        self, plans: list[Plan], rngs: list[np.random.Generator]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """As :meth:`render`, with the heart alone beside each signal: no noise, no wander."""
         return [self._render_one(plan, rng) for plan, rng in zip(plans, rngs, strict=True)]
 
-    def _render_one(self, plan: Plan, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _render_one(
+        self, plan: Plan, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         leads = plan.request.leads or self.leads
         check_leads(leads)
         heart = draw_heart(plan, rng)
@@ -150,9 +158,11 @@ class Parametric:
         placed = vectors * (1.0 + 0.12 * rng.standard_normal(vectors.shape)) + 0.03 * rng.standard_normal(
             vectors.shape
         )
-        signal = GAIN.get(plan.request.source, 1.0) * (placed @ dipole)
-        signal += self.config.noise * noise(plan.request.source, len(base), plan.n_samples, rng)
-        return _pick_leads(dict(zip(base, signal.astype(np.float32), strict=True)), leads)
+        clean = GAIN.get(plan.request.source, 1.0) * (placed @ dipole)
+        signal = clean + self.config.noise * noise(plan.request.source, len(base), plan.n_samples, rng)
+        both = (dict(zip(base, x.astype(np.float32), strict=True)) for x in (signal, clean))
+        with_noise, alone = (_pick_leads(rows, leads) for rows in both)
+        return with_noise, alone
 
 
 def check_leads(leads: Iterable[str]) -> None:

@@ -51,7 +51,7 @@ def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) ->
             conditions.append(make_conditions(times, classes, phase, amplitude, frames, heights))
         ids = [torch.from_numpy(x[own]) for x in (strips.lead, strips.source, strips.demographics)]
         made = model.compose(conditions, ids, latents, rngs, strips.fast.shape[-1])
-        out += [x[:, : strips.usable[row]] for x, row in zip(made, own, strict=True)]
+        out += [x[:, : strips.usable[row]] for (x, _), row in zip(made, own, strict=True)]
     return out
 
 
