@@ -7,7 +7,7 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ecgsynth.errors import CheckpointError
 
@@ -18,6 +18,13 @@ FORMAT = 1
 #: Largest safetensors header read, in bytes; ours are about 40 kB.
 _MAX_HEADER = 2_000_000
 _KEY = "ecgsynth"
+_KINDS: dict[str, type] = {
+    "config": dict,
+    "population": dict,
+    "demographics": dict,
+    "training": dict,
+    "spread": list,
+}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -52,13 +59,18 @@ def read_metadata(path: Path) -> dict[str, Any]:
         own = json.loads(header["__metadata__"][_KEY])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot read the checkpoint ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: no ecgsynth metadata in its header. Use a file written by `ecgsynth train`."
         ) from error
     if not isinstance(own, dict) or own.get("format") != FORMAT:
         found = own.get("format") if isinstance(own, dict) else own
         raise CheckpointError(f"{path}: checkpoint format {found!r}; this version reads format {FORMAT}.")
+    for key, kind in _KINDS.items():
+        if not isinstance(own.get(key, kind()), kind):
+            raise CheckpointError(
+                f"{path}: {key} is a {type(own[key]).__name__}; allowed: {kind.__name__}. Train it again."
+            )
     return own
 
 
@@ -79,6 +91,9 @@ def save_checkpoint(path: Path, net: StripNet, metadata: dict[str, Any]) -> None
     """
     from safetensors.torch import save
 
+    for key, value in net.state_dict().items():
+        if not value.isfinite().all():
+            raise CheckpointError(f"{path}: not written, {key} holds NaN or infinite values; lower --lr.")
     own = {**metadata, "format": FORMAT, "config": dataclasses.asdict(net.config)}
     tensors = {
         key: (value.half() if key.startswith("encoder.") else value).contiguous()
@@ -98,18 +113,20 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
     CheckpointError
         As :func:`read_metadata`, and for another architecture, tensors of the wrong shape, or NaN weights.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from ecgsynth.generators.learned import StripNet
 
     metadata = read_metadata(path)
-    net = StripNet(_config(path, metadata.get("config")))
+    config = _config(path, metadata.get("config"))
+    with torch.device("meta"):  # what the config asks for, without the memory that it may ask for
+        expected = StripNet(config).state_dict()
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged safetensors file ({error}). Copy it again.") from error
-    expected = net.state_dict()
     for key in sorted(expected.keys() ^ tensors.keys()):
         where = "missing" if key in expected else "unexpected"
         raise CheckpointError(f"{path}: tensor {key} is {where}; the file is of another architecture.")
@@ -119,6 +136,8 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
             raise CheckpointError(f"{path}: tensor {key} has shape {found}; its config asks for {wanted}.")
         if not tensor.isfinite().all():
             raise CheckpointError(f"{path}: tensor {key} holds NaN or infinite values; train it again.")
+    _check_people(path, metadata, config)
+    net = StripNet(config)
     net.load_state_dict(tensors)
     return net.eval(), metadata
 
@@ -133,11 +152,51 @@ def _config(path: Path, stored: Any) -> LearnedConfig:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()
     }
-    sizes = [len(values[key]) for key in ("outputs", "leads", "sources")]
+    sizes = [
+        len(values[key]) if isinstance(values[key], tuple) else 0 for key in ("outputs", "leads", "sources")
+    ]
     sizes += [values[key] for key in ("latent", "width", "film")]
     if not all(isinstance(size, int) and 1 <= size <= 1024 for size in sizes):
         raise CheckpointError(f"{path}: config has sizes {sizes}; each must be 1 to 1024.")
+    names = [name for key in ("outputs", "leads", "sources") for name in values[key]]
+    if not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"{path}: config has outputs, leads or sources that are no names.")
     return LearnedConfig(**values)
+
+
+def _check_people(path: Path, own: dict[str, Any], config: LearnedConfig) -> None:
+    """Hold what a checkpoint says of its training people to the form that generating relies on.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the table and the entry.
+    """
+    population, spread = own.get("population", {}), own.get("spread", [])
+    for name, seen in population.items():
+        if not isinstance(seen, dict) or not _is_number(seen.get("people"), 0, 1e9):
+            _refuse_entry(path, f"population of {name}", seen, "people, a number")
+    for row in spread:
+        fits = isinstance(row, list) and len(row) == 4 and all(isinstance(cell, str) for cell in row[:3])
+        if not fits or not _is_number(row[3], 1, 1e9) or row[1] not in config.sources:
+            _refuse_entry(path, "row of spread", row, "rhythm, source of the config, lead, people over 0")
+        if len(config.outputs) == 1 and row[2] not in config.leads:
+            _refuse_entry(path, "row of spread", row, f"a lead of {', '.join(config.leads)}")
+    for name, group in own.get("demographics", {}).items():
+        fits = isinstance(group, dict) and all(_is_number(group.get(key), 0, 1) for key in ("known", "male"))
+        ages = group.get("age") if fits else None
+        if not isinstance(ages, list) or not all(_is_number(age, 0, 150) for age in ages):
+            _refuse_entry(path, f"demographics of {name}", group, "known and male from 0 to 1, age in years")
+        if group["known"] and not ages:
+            _refuse_entry(path, f"demographics of {name}", group, "ages, as some are known")
+
+
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _refuse_entry(path: Path, what: str, found: object, allowed: str) -> NoReturn:
+    raise CheckpointError(f"{path}: {what} is {str(found)[:80]}; allowed: {allowed}. Train it again.")
 
 
 def file_sha256(path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ecgsynth.errors import OptionError, TooFewPeopleError
+from ecgsynth.errors import CheckpointError, OptionError, TooFewPeopleError
 from ecgsynth.wish import Wish
 
 #: Fewest people a learned generator may have learned a rhythm from to offer it unasked.
@@ -67,6 +67,11 @@ def draw_place(
         return chosen[1], lead or chosen[2]
     # Nobody with this rhythm was recorded so: keep what was asked, take the rest from all people.
     fits = [row for row in rows if wish.source in (None, row[1]) and (lead is None or lead == row[2])] or rows
+    if not fits:
+        raise CheckpointError(
+            "the checkpoint does not say whom it learned from (spread is empty); name --source and --lead,"
+            " or train it again."
+        )
     chosen = _by_people(fits, rng)
     return wish.source or chosen[1], lead or chosen[2]
 

@@ -48,6 +48,77 @@ def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.replaced")
 
 
+class Lock:
+    """Keeps other writers from a target, whichever process they are in, until it is released or dies."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = Path(os.path.abspath(target))
+        self._file = self.target.with_name(f".{self.target.name}.lock")
+        self._key = os.path.realpath(self._file)
+        self._opened: int | None = None
+
+    def acquire(self) -> None:
+        """Take it; `fcntl.lockf`, because forked workers must not inherit it.
+
+        Raises
+        ------
+        OutputError
+            If it is taken.
+        """
+        while self._key not in _held:
+            opened = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(opened)
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    break
+                raise
+            # Whoever held it until now may have removed the name: then this one keeps nobody out.
+            if _same_file(opened, self._file):
+                _held.add(self._key)
+                self._opened = opened
+                return
+            os.close(opened)
+        raise OutputError(
+            f"{self.target}: another process is writing it; allowed: one at a time. Wait for it, or choose "
+            "another name."
+        )
+
+    def release(self) -> None:
+        """Let others write the target."""
+        if self._opened is not None:
+            self._file.unlink(missing_ok=True)
+            os.close(self._opened)
+            _held.discard(self._key)
+            self._opened = None
+
+
+def _same_file(opened: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(opened), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def only_writer(target: Path) -> Iterator[None]:
+    """Hold the `Lock` of a target.
+
+    Raises
+    ------
+    OutputError
+        If it is taken, or cannot be made.
+    """
+    lock = Lock(target)
+    with writing(target):
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Stage:
     """The hidden folder in which a target is prepared, locked against other writers until it is closed.
 
@@ -61,9 +132,7 @@ class Stage:
         self.target = Path(os.path.abspath(target))
         self.kind, self.overwrite = kind, overwrite
         self.folder = partial_of(self.target)
-        self._lock_file = self.target.with_name(f".{self.target.name}.lock")
-        self._key = os.path.realpath(self._lock_file)
-        self._lock: int | None = None
+        self._lock = Lock(self.target)
 
     def open(self, stale: Literal["keep", "discard", "refuse"] = "discard") -> bool:
         """Take the lock and make the folder.
@@ -86,7 +155,7 @@ class Stage:
         """
         with writing(self.target):
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = self._acquire()
+            self._lock.acquire()
         try:
             with writing(self.target):
                 return self._make(stale)
@@ -123,29 +192,6 @@ class Stage:
             aside.rename(self.target)
             check_target(self.target, self.overwrite, self.kind)
 
-    def _acquire(self) -> int:
-        """The lock file, locked; `fcntl.lockf`, because forked workers must not inherit the lock."""
-        while self._key not in _held:
-            lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever held it until now may have removed the name: then this lock keeps nobody out.
-                if os.path.exists(self._lock_file) and os.path.samestat(
-                    os.fstat(lock), os.stat(self._lock_file)
-                ):
-                    _held.add(self._key)
-                    return lock
-            except OSError as error:
-                os.close(lock)
-                if error.errno in (errno.EACCES, errno.EAGAIN):
-                    break
-                raise
-            os.close(lock)
-        raise OutputError(
-            f"{self.target}: another process is writing it; allowed: one at a time. Wait for it, or choose "
-            "another folder."
-        )
-
     def publish(self) -> None:
         """Give the folder the target's name; the old one is put aside first, and comes back if that fails.
 
@@ -175,11 +221,7 @@ class Stage:
 
     def close(self) -> None:
         """Let others prepare the target; the folder stays as it is."""
-        if self._lock is not None:
-            self._lock_file.unlink(missing_ok=True)
-            os.close(self._lock)
-            _held.discard(self._key)
-            self._lock = None
+        self._lock.release()
 
 
 @contextmanager

@@ -25,11 +25,12 @@ from ecgsynth.ssl.encoder_file import save_encoder
 from ecgsynth.ssl.encoders import EncoderConfig, build_encoder
 from ecgsynth.ssl.store import Cut, Pairs, StripStore, gather
 from ecgsynth.ssl.tasks import METHODS, TaskOptions, build_task
+from ecgsynth.training.keeping import KeepingIO, last_good
 from ecgsynth.training.run import quiet_lightning
 
 #: Called with steps done, steps in all, and what was logged last.
 Progress = Callable[[int, int, str], None]
-ENCODER_FILE, _LAST, _NOTE = "encoder.safetensors", "last.ckpt", "pretraining.json"
+ENCODER_FILE, _NOTE = "encoder.safetensors", "pretraining.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +226,6 @@ def _fit(
     progress: Progress | None,
 ) -> pl.Trainer:
     quiet_lightning()
-    last = options.out / _LAST
     callbacks: list[Callback] = [
         ModelCheckpoint(
             options.out,
@@ -241,6 +241,7 @@ def _fit(
         max_epochs=options.epochs,
         max_time=timedelta(minutes=options.max_minutes) if options.max_minutes else None,
         callbacks=callbacks,
+        plugins=[KeepingIO()],
         logger=CSVLogger(options.out, name="logs", version=0),
         devices=options.devices if options.devices == "auto" else int(options.devices),
         gradient_clip_val=1.0,
@@ -248,7 +249,7 @@ def _fit(
         enable_model_summary=False,
         log_every_n_steps=10,
     )
-    start = str(last) if options.resume and last.is_file() else None
+    start = str(last_good(options.out)) if options.resume else None
     trainer.fit(task, loader, ckpt_path=start, weights_only=True)
     return trainer
 

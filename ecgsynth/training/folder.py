@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,10 @@ from ecgsynth.privacy.copy_gate import index_beside
 from ecgsynth.privacy.copy_index import load_index, save_index
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
+from ecgsynth.staging import only_writer
 from ecgsynth.training.describe import describe_people, private_description
 from ecgsynth.training.holding import hold_out
+from ecgsynth.training.keeping import LAST, check_note
 from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.private import Budget, check_budget, train_private
@@ -137,6 +138,11 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     _check_target(options)
     if options.dp_epsilon is not None:
         check_budget(options.dp_epsilon, options.dp_delta, options.generator, options.resume)
+    with only_writer(options.out):
+        return _train_and_save(options, progress)
+
+
+def _train_and_save(options: TrainOptions, progress: Progress | None) -> TrainResult:
     start = options.from_weights or shipped_weights(options.generator)
     net, metadata = load_checkpoint(start)
     if metadata["generator"] != options.generator:
@@ -276,16 +282,12 @@ def _check_same_training(
         "start": file_sha256(start),
         **{key: getattr(options, key) for key in ("generator", "steps", "batch_size", "lr", "seed")},
     }
-    note = folder / "training.json"
-    if options.resume and note.is_file():
-        before = json.loads(note.read_text())
-        changed = [key for key in now if now[key] != before.get(key)]
-        if changed:
-            raise CheckpointError(
-                f"{note}: {', '.join(changed)} changed since; resume with the same, or start afresh."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(now, indent=1))
+    if not options.resume and (folder / LAST).is_file() and not options.out.exists():
+        raise CheckpointError(
+            f"{folder}: holds a training that was interrupted; go on with --resume, or remove the folder to "
+            "start afresh."
+        )
+    check_note(folder / "training.json", now, options.resume)
 
 
 def _why(steps: int, options: TrainOptions, validation: Strips | None) -> str:

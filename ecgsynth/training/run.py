@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader
 
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.errors import CheckpointError
+from ecgsynth.processes import named_faults
+from ecgsynth.training.keeping import KeepingIO, last_good
 from ecgsynth.training.tasks import CGANTask, CVAETask
 
 #: Called with steps done, steps in all, and what was logged last.
@@ -43,7 +45,7 @@ class RunOptions:
         Validations without a better loss after which training stops; None trains to the end.
     log : {"csv", "tensorboard"}
     resume : bool
-        Go on from ``last.ckpt`` in `folder`.
+        Go on from the last sound checkpoint in `folder`.
     max_minutes : float or None
         Stop after this time, at the end of a step.
     devices : str
@@ -97,11 +99,12 @@ def run(
     Raises
     ------
     CheckpointError
-        If asked to resume and ``last.ckpt`` is missing or of another training.
+        If asked to resume and there is no sound checkpoint, or it is of another training; if the training
+        diverges.
+    ResourceError
+        If memory runs out.
     """
-    last = options.folder / "last.ckpt"
-    if options.resume and not last.is_file():
-        raise CheckpointError(f"{last}: nothing to resume from; leave out --resume to start afresh.")
+    start = last_good(options.folder) if options.resume else None
     quiet_lightning()
     steps = task.schedule.steps
     callbacks: list[Callback] = [
@@ -122,6 +125,7 @@ def run(
         max_epochs=-(-steps // options.epoch),
         max_time=timedelta(minutes=options.max_minutes) if options.max_minutes else None,
         callbacks=callbacks,
+        plugins=[KeepingIO()],
         logger=_logger(options),
         devices=options.devices if options.devices == "auto" else int(options.devices),
         gradient_clip_val=1.0 if task.automatic_optimization else None,
@@ -136,15 +140,16 @@ def run(
         some = StripBatches(validation, options.batch_size, options.seed + 1, steps=12)
         held = DataLoader(some, batch_size=None)
     torch.manual_seed(options.seed)
-    with _ctrl_c():
+    advice = "Free memory and go on with --resume, or start afresh with a smaller --batch-size."
+    with _ctrl_c(), named_faults("training", advice):
         try:
             trainer.fit(
-                task, learned, held, ckpt_path=str(last) if options.resume else None, weights_only=True
+                task, learned, held, ckpt_path=None if start is None else str(start), weights_only=True
             )
         except (RuntimeError, KeyError) as error:
             if options.resume and "state_dict" in str(error):
                 raise CheckpointError(
-                    f"{last}: of another architecture or training; start afresh."
+                    f"{start}: of another architecture or training; start afresh."
                 ) from error
             raise
     return {key: float(value) for key, value in trainer.callback_metrics.items()}
@@ -158,7 +163,9 @@ def _ctrl_c() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
-        raise KeyboardInterrupt from error
+        cause = error.__context__
+        # Of the same kind, so that SIGTERM and Ctrl-C stay apart.
+        raise (type(cause) if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt) from error
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)
