@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from ecgsynth.engine import BATCH, Engine, in_order
 from ecgsynth.errors import GateError, OptionError, ResourceError
+from ecgsynth.export import verify_dataset
 from ecgsynth.pipeline import GenerateOptions, generate_dataset
 
 needs_ray = pytest.mark.skipif(
@@ -207,6 +209,26 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_engine_does_not_change_a_byte(engine: Engine, alone: Path, tmp_path: Path) -> None:
     options = GenerateOptions(**WISH, workers=2, engine=engine.name, out=tmp_path / "af")
     assert sums(generate_dataset(options).out) == sums(alone)
+
+
+@pytest.mark.parametrize("engine", TWO)
+def test_damage_is_found_whoever_reads(
+    engine: Engine, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ecgsynth.export.verify.FEW_RECORDS", 0)
+    assert verify_dataset(alone, engine).ok
+    copy = shutil.copytree(alone, tmp_path / "copy")
+    for name in ("afib00003.dat", "afib00131.atr"):
+        raw = (copy / name).read_bytes()
+        (copy / name).write_bytes(bytes([raw[0] ^ 1]) + raw[1:])
+    found = verify_dataset(copy, engine)
+    assert found == verify_dataset(copy) and found.records == 160
+    said = [(problem.file, problem.what.partition(" of ")[0]) for problem in found.problems]
+    assert said == [
+        ("afib00003.dat", "does not match its SHA-256"),
+        ("afib00003.hea", f"{copy / 'afib00003.hea'}: checksum"),
+        ("afib00131.atr", "does not match its SHA-256"),
+    ]
 
 
 @needs_ray

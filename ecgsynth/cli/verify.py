@@ -6,21 +6,27 @@ from pathlib import Path
 
 import click
 
+from ecgsynth.cli.console import engine_options, progress
 from ecgsynth.errors import OutputError
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def verify(folder: Path) -> None:
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
+@engine_options
+def verify(folder: Path, engine: str, workers: int, address: str | None) -> None:
     """Check the dataset FOLDER: sums, lists, headers and samples. Exit code 5 if anything does not match.
 
     \b
     Example:
       ecgsynth verify af
     """
+    from ecgsynth.engine import Engine
     from ecgsynth.export import verify_dataset
 
-    report = verify_dataset(folder)
+    crew = Engine(engine, workers, address)
+    with progress("Verifying") as show:
+        report = verify_dataset(folder, crew, show)
     for problem in report.problems:
         click.echo(f"{problem.file}: {problem.what}")
     if not report.ok:

@@ -29,6 +29,7 @@ UNITS_IN_MV = {"mV": 1.0, "mv": 1.0, "uV": 1e-3, "uv": 1e-3, "\u00b5V": 1e-3, "\
 _FORMAT = re.compile(
     r"(?P<fmt>\d{1,4})(?:x(?P<spf>\d{1,9}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,18}))?", re.ASCII
 )
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.ASCII | re.IGNORECASE)
 _GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>[^)]*)\))?(?:/(?P<units>\S+))?")
 
@@ -187,7 +188,7 @@ def _decode(raw: bytes) -> str:
 
 def integer(path: Path, field: str, text: str) -> int:
     """A whole number of up to 18 digits."""
-    if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+    if not _WHOLE.fullmatch(text):
         refuse(path, field, text, "a whole number")
     return int(text)
 
