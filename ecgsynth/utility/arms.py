@@ -38,7 +38,8 @@ class Arm:
     swept : bool
         Run at every ratio; the others that need one take that which validation chose for ``synthetic``.
     control : bool
-        Run with the seeds of the sweep only, and for the learned generator that validation found best.
+        Run with the seeds of the sweep only, and for the learned generator that validation found best:
+        what is no rival of the claim.
     """
 
     title: str
@@ -64,8 +65,8 @@ ARMS: Final[dict[str, Arm]] = {
     "none": Arm(title="nothing", draw="as they come"),
     "weights": Arm(title="class weights", draw="as they come", weighted=True),
     "oversampling": Arm(title="oversampling"),
-    "smote": Arm(title="SMOTE on embeddings", smote=True),
-    "mixup": Arm(title="mixup", mixup=True),
+    "smote": Arm(title="SMOTE on embeddings", smote=True, control=True),
+    "mixup": Arm(title="mixup", mixup=True, control=True),
     "classical": Arm(title="classical augmentation", chain=True),
     "synthetic": Arm(title="synthetic", synthetic="both", swept=True),
     "classical+synthetic": Arm(title="classical and synthetic", chain=True, synthetic="both"),
@@ -75,7 +76,7 @@ ARMS: Final[dict[str, Arm]] = {
     "jittered": Arm(title="control: jittered copies instead", synthetic="jittered", control=True),
     "ungated": Arm(title="synthetic without the gate", synthetic="ungated", control=True),
     "everyone": Arm(title="all real people (oracle)", everyone=True),
-    "random-encoder": Arm(title="random encoder", frozen=True),
+    "random-encoder": Arm(title="random encoder", frozen=True, control=True),
 }
 #: What a learned generator has to beat, the parametric simulator aside.
 BASELINES: Final = ("weights", "oversampling", "classical")

@@ -25,7 +25,7 @@ from ecgsynth.utility.writing import write_results
 Progress = Callable[[int, int | None, str], None]
 _STUDY_FILE = "study.json"
 #: What a resumed study may have more of: cells that are done stay as they are.
-_MAY_GROW = ("seeds", "people", "ratios", "arms")
+_MAY_GROW = ("seeds", "sweep_seeds", "people", "ratios", "arms", "generators")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,9 @@ def _read_split(path: Path) -> SplitManifest:
 def _about(study: Study, split: SplitManifest) -> dict[str, Any]:
     """What must not change between a start and its resumption."""
     weights: dict[str, str] = {}
+    if study.generators:
+        for name in ("rhythm_process.json", "gate.json"):
+            weights[name] = file_sha256(shipped_weights("cvae").parent / name)
     for generator in study.generators:
         if generator == "parametric":
             continue
@@ -128,17 +131,23 @@ def _open(options: UtilityOptions, about: dict[str, Any]) -> None:
             raise OutputError(
                 f"{options.out}: exists already; pass --resume to go on, or choose another --out."
             )
-        if _fixed(json.loads(path.read_text(encoding="utf-8"))) != _fixed(about):
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if _fixed(before, about) != _fixed(about, about):
             raise OutputError(
                 f"{options.out}: was started with another study, split or weights; choose another --out."
             )
+        text = json.dumps(about | {"weights": before.get("weights", {}) | about.get("weights", {})}, indent=1)
+        text += "\n"
     for folder in ("cells", "pools"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
-def _fixed(about: dict[str, Any]) -> dict[str, Any]:
-    return {**about, "study": {key: v for key, v in about["study"].items() if key not in _MAY_GROW}}
+def _fixed(about: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What must be the same; generators that only one of the two studies has may differ."""
+    kept = {key: value for key, value in about["study"].items() if key not in _MAY_GROW}
+    weights = {**now.get("weights", {}), **about.get("weights", {})}
+    return {**about, "study": kept, "weights": {name: weights[name] for name in now.get("weights", {})}}
 
 
 def _pools(study: Study, cells: Iterable[Cell]) -> list[PoolTask]:

@@ -92,7 +92,7 @@ class Study:
     allow_few_people : bool
         As for ``ecgsynth generate``.
     robustness : bool
-        Also test with noise, wander and mains added to the first test.
+        Also test with noise, wander and mains added to the first test, for ``sweep_seeds`` seeds.
     """
 
     name: str
@@ -110,15 +110,15 @@ class Study:
     sweep_seeds: int = 2
     pools: int = 1
     synthetic_negative: tuple[str, ...] = ("nsr",)
-    pool: int = 300
+    pool: int = 600
     same_device: bool = False
     steps: int = 150
-    batch: int = 16
+    batch: int = 32
     width: int = 32
     depth: int = 1
     lr: float = 2e-3
     seconds: float = 10.0
-    fs: float = 64.0
+    fs: float = 100.0
     per_person: int = 6
     allow_few_people: bool = False
     robustness: bool = False

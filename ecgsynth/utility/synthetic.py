@@ -23,23 +23,43 @@ _MOST_REDRAWS = 20
 _PLACES_SOURCES = ("cinc2017", "ptbxl", "mitdb", "vfdb", "cudb", "ningbo", "chapman")
 
 
-def places_of(study: Study, sampler: Sampler) -> list[tuple[str | None, tuple[str, ...]]]:
-    """Devices and leads in which `sampler` can make a strip like those of the study."""
+def places_of(study: Study, sampler: Sampler, rhythm: str) -> list[tuple[str | None, tuple[str, ...]]]:
+    """Devices and leads in which `sampler` makes strips of a rhythm, like those of the study.
+
+    A device must have shown the generator both a rhythm that is looked for and one that is not, or the device
+    would give the answer away; and this rhythm itself, where one of them has: a generator asked for what a
+    device never recorded (ventricular tachycardia in the manner of cudb, which holds fibrillation only)
+    extrapolates, to 29 mV in that case.
+
+    Raises
+    ------
+    OptionError
+        If there is none.
+    """
     if study.twelve:
         return [(None, TWELVE_LEADS)]
     sources = study.sources if study.same_device else _PLACES_SOURCES
-    found: list[tuple[str | None, tuple[str, ...]]] = []
     if sampler.name == "parametric":
         known = ("mitdb", "cinc2017", "ptbxl")
         leads = [lead for lead in study.leads if lead != "ECG"] or ["II"]
         return [(s, (lead,)) for s, lead in product(known, leads) if s in sources]
-    seen = {(row[1], row[2]) for row in sampler.load(False)[1]["spread"]}
-    found = [(s, (lead,)) for s, lead in product(sources, study.leads) if (s, lead) in seen]
-    if not found:
+    learned = {(row[0], row[1], row[2]) for row in sampler.load(False)[1]["spread"]}
+
+    def knows(rhythms: tuple[str, ...], place: tuple[str, str]) -> bool:
+        return any((r, *place) in learned for r in rhythms)
+
+    both = [
+        place
+        for place in product(sources, study.leads)
+        if knows(study.positive, place) and knows(study.synthetic_negative, place)
+    ]
+    own = [place for place in both if knows((rhythm,), place)] or both
+    if not own:
         raise OptionError(
-            f"study {study.name}: {sampler.name} knows no {', '.join(study.leads)} of {', '.join(sources)}."
+            f"study {study.name}: {sampler.name} knows {', '.join(study.positive)} and the rest from no "
+            f"{', '.join(study.leads)} of {', '.join(sources)} alike."
         )
-    return found
+    return [(source, (lead,)) for source, lead in own]
 
 
 def draw_pool(
@@ -55,12 +75,14 @@ def draw_pool(
         If a record kept failing.
     """
     sampler, calibration = Sampler(generator), load_calibration() if gated else None
-    places = places_of(study, sampler)
-    kinds = list(product(rhythms, places))
+    kinds = []
+    for i, rhythm in enumerate(rhythms):
+        places = places_of(study, sampler, rhythm)
+        own = _part(study.pool, len(rhythms), i)
+        kinds += [(rhythm, place, _part(own, len(places), j)) for j, place in enumerate(places)]
     strips: list[NDArray[np.float32]] = []
     rejected: Counter[str] = Counter()
-    for i, (rhythm, (source, leads)) in enumerate(kinds):
-        count = study.pool // len(kinds) + (i < study.pool % len(kinds))
+    for i, (rhythm, (source, leads), count) in enumerate(kinds):
         wish = Wish(
             rhythm=rhythm,
             seconds=max(study.seconds, 5.0),
@@ -73,6 +95,11 @@ def draw_pool(
         strips += [_strip(record, study) for record in _passed(sampler, wish, count, calibration, rejected)]
     order = np.random.default_rng(seed).permutation(len(strips))
     return np.stack(strips)[order], {"made": len(strips), "rejected": dict(sorted(rejected.items()))}
+
+
+def _part(total: int, parts: int, i: int) -> int:
+    """Size of the i-th of `parts` nearly equal parts."""
+    return total // parts + (i < total % parts)
 
 
 def _passed(

@@ -79,7 +79,7 @@ class Bench:
         for name, rows in self.rows.items():
             if name != "train":
                 found["scores"][name] = np.round(scores(net, self.strips.signal[rows]), 5).tolist()
-        if self.study.robustness:
+        if self.study.robustness and cell.seed < self.study.sweep_seeds:
             found["robustness"] = self._robustness(net)
         write_cell(self.out / "cells", cell, found)
         return time.process_time() - began
