@@ -26,6 +26,7 @@ from ecgsynth.privacy.copy_index import load_index, save_index
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.staging import only_writer
+from ecgsynth.training.adapting import adapt_to_folder
 from ecgsynth.training.describe import describe_people, private_description
 from ecgsynth.training.holding import hold_out
 from ecgsynth.training.keeping import LAST, check_note
@@ -78,6 +79,8 @@ class TrainOptions:
         Train with differential privacy, one person as the unit: see :mod:`ecgsynth.training.private`.
         What that covers is written beside the checkpoint (``.privacy.md``).
     dp_delta : float
+    adapt : bool
+        Learn an adapter instead: see :mod:`ecgsynth.training.adapter`.
     """
 
     data: Path
@@ -98,6 +101,7 @@ class TrainOptions:
     devices: str = "auto"
     dp_epsilon: float | None = None
     dp_delta: float = 1e-5
+    adapt: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,11 @@ def _train_and_save(options: TrainOptions, progress: Progress | None) -> TrainRe
     people = {str(subject) for subject in arrays["subject"]}
     description = describe_people(arrays, people)
     _check_people(description["population"], options)
-    net = with_sources(net, sorted({str(name) for name in arrays["source"]}))
+    fresh = sorted({str(name) for name in arrays["source"]} - set(net.config.sources))
+    net = with_sources(net, fresh)
+    if options.adapt:
+        steps, said = adapt_to_folder(net, metadata, arrays, fresh, options, start, progress)
+        return TrainResult(options.out, len(people), steps, said, index_beside(options.out))
     if options.dp_epsilon is not None:
         return _privately(net, metadata, arrays, options, start, progress)
     net.wander_power.copy_(torch.from_numpy(measured_wander(net, arrays)))
@@ -257,6 +265,8 @@ def _check_people(population: dict[str, Any], options: TrainOptions) -> None:
 
 
 def _check_target(options: TrainOptions) -> None:
+    if options.adapt and (options.dp_epsilon is not None or options.resume):
+        raise OptionError("--adapt: goes with neither --dp-epsilon nor --resume; leave that out.")
     if options.out.suffix != ".safetensors":
         raise OptionError(f"--out {options.out}: a checkpoint is a .safetensors file; name it so.")
     try:

@@ -50,7 +50,7 @@ def fit_prior(
     """
     torch.manual_seed(seed)
     prior = net.prior
-    known = {"train": _posteriors(net, strips, seed), "val": _posteriors(net, validation, seed + 1)}
+    known = {"train": posteriors(net, strips, seed), "val": posteriors(net, validation, seed + 1)}
     if fresh:
         _standardise(prior, known["train"])
     prior.requires_grad_(True)
@@ -62,7 +62,7 @@ def fit_prior(
     for step in range(steps):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, step)))
         prior.train()
-        loss = _flow_loss(prior, known["train"], pickers["train"].draw(rng), rng)
+        loss = flow_loss(prior, known["train"], pickers["train"].draw(rng), rng)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -96,7 +96,7 @@ def _standardise(prior: LatentFlow, known: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
+def posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
     """Posterior of each window, its record numbers, and the conditions of the flow."""
     batches = StripBatches(strips, 64, seed)
     rng = np.random.default_rng(seed)
@@ -112,9 +112,10 @@ def _posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
 
-def _flow_loss(
+def flow_loss(
     prior: LatentFlow, known: dict[str, Tensor], rows: NDArray[np.int64], rng: np.random.Generator
 ) -> Tensor:
+    """Mean flow-matching loss of some rows of :func:`posteriors`."""
     take = {key: value[rows] for key, value in known.items()}
     gauss = torch.from_numpy(rng.standard_normal((2, *take["mean"].shape), dtype=np.float32))
     latents = take["mean"] + take["sd"] * gauss[0]
@@ -130,5 +131,5 @@ def _flow_value(prior: LatentFlow, known: dict[str, Tensor], picker: StripBatche
     values = []
     for i in range(8):
         rng = np.random.default_rng(i)
-        values.append(float(_flow_loss(prior, known, picker.draw(rng), rng)))
+        values.append(float(flow_loss(prior, known, picker.draw(rng), rng)))
     return float(np.mean(values))
