@@ -101,7 +101,7 @@ class Sampler:
         for name, _ in script:
             if self.name != "parametric":
                 check_people(name, self.name, metadata, wish)
-        draw_plan(self._request(wish, np.random.default_rng(0)), np.random.default_rng(0))
+        draw_plan(self.request(wish, np.random.default_rng(0)), np.random.default_rng(0))
 
     def load(self, twelve: bool) -> tuple[Any, dict[str, Any], str]:
         """The generator, its metadata and the hash of its weights, loaded once."""
@@ -132,14 +132,14 @@ class Sampler:
             np.random.default_rng(np.random.SeedSequence(wish.seed, spawn_key=(int(i), int(a))))
             for i, a in zip(indices, attempts, strict=True)
         ]
-        plans = [draw_plan(self._request(wish, rng), rng) for rng in rngs]
+        plans = [draw_plan(self.request(wish, rng), rng) for rng in rngs]
         if wish.noise is not None or wish.snr is not None:
             pairs = generator.render_pairs(plans, rngs)
             made = zip(plans, pairs, indices, attempts, strict=True)
             return [self._recorded(wish, plan, pair, i, a) for plan, pair, i, a in made]
         signals = generator.render(plans, rngs)
         return [
-            self._record(wish, plan, signal, i, a)
+            self.finished(wish, plan, signal, i, a)
             for plan, signal, i, a in zip(plans, signals, indices, attempts, strict=True)
         ]
 
@@ -157,10 +157,11 @@ class Sampler:
             np.random.SeedSequence(wish.seed, spawn_key=(int(index), int(attempt), 1))
         )
         signal, ratio = as_recorded(*pair, plan.beat_times, plan.request.source, wish.noise, wish.snr, rng)
-        record = self._record(wish, plan, signal, index, attempt)
+        record = self.finished(wish, plan, signal, index, attempt)
         return replace(record, extra={**record.extra, "snr_db": f"{ratio:.2f}"})
 
-    def _request(self, wish: Wish, rng: np.random.Generator) -> Request:
+    def request(self, wish: Wish, rng: np.random.Generator) -> Request:
+        """What is asked of one record: the wish, and what it leaves open drawn as people have it."""
         script = wish.script()
         main = max(script, key=lambda episode: episode[1])[0]
         metadata = self.load(wish.twelve)[1]
@@ -189,9 +190,10 @@ class Sampler:
             )
         return source, lead
 
-    def _record(
+    def finished(
         self, wish: Wish, plan: Plan, signal: NDArray[np.float32], index: int, attempt: int
     ) -> Record:
+        """The record of a signal at `PLAN_FS`: its rate, its leads, its marks."""
         seconds = plan.request.seconds
         n = round(seconds * wish.fs)
         leads = plan.request.leads

@@ -24,7 +24,7 @@ LEVELS = {
             ("generators", "fidelity"),
             ("batches", "checkpoint"),
             ("sampling", "privacy"),
-            ("training", "pipeline", "report"),
+            ("training", "pipeline", "report", "interpolation"),
             ("augment", "blind"),
             ("ssl",),
             ("utility",),

@@ -169,16 +169,25 @@ class Learned:
         """As :meth:`render`, with the heart alone beside each signal: no noise, drift or wander."""
         if len({plan.n_samples for plan in plans}) > 1:
             raise ValueError("plans rendered together must have one length")
-        # Long records keep the processor busy one by one; filling up rows beside them would be waste.
-        rows = ROWS if len(plans) and plans[0].n_samples <= PIECE_FRAMES * PATCH else 1
+        rows = _rows_at_once(plans)
         pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
         for begin in range(0, len(plans), LATENT_ROWS):
             some, own = plans[begin : begin + LATENT_ROWS], rngs[begin : begin + LATENT_ROWS]
-            latents = self._draw_latents(some, own, LATENT_ROWS)
+            latents = self._draw_latents(some, _scores(own, self.net), LATENT_ROWS)
             for first in range(0, len(some), rows):
                 part = slice(first, first + rows)
                 pairs += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)
         return pairs
+
+    def render_as(
+        self, plans: Sequence[Plan], people: NDArray[np.float32], rngs: Sequence[np.random.Generator]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """As :meth:`render_pairs`, of one or a few people given by the numbers that the prior starts from.
+
+        `people` is ``[plans, latent + N_EXTRAS]``, standard normal; generators give all but these numbers.
+        """
+        latents = self._draw_latents(plans, people, LATENT_ROWS)
+        return self._render_rows(plans, rngs, latents[: len(plans)], _rows_at_once(plans))
 
     def _render_rows(
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], latents: Tensor, filled: int
@@ -287,12 +296,9 @@ class Learned:
         return self.config.leads.index(leads[0]) if len(self.config.outputs) == 1 else 0
 
     @torch.inference_mode()
-    def _draw_latents(
-        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], filled: int
-    ) -> Tensor:
+    def _draw_latents(self, plans: Sequence[Plan], scores: NDArray[np.float32], filled: int) -> Tensor:
         rhythm, lead, source, demographics = self._ids(plans)
-        size = self.config.latent + N_EXTRAS
-        noise = torch.from_numpy(np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs]))
+        noise = torch.from_numpy(scores)
         numbers = torch.cat(
             [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
         )
@@ -331,6 +337,17 @@ class Learned:
             spreads.append(spread[:, :, first:last])
         mean, spread = torch.cat(means, -1), torch.cat(spreads, 2) + trim[:, None, None]
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def _rows_at_once(plans: Sequence[Plan]) -> int:
+    # Long records keep the processor busy one by one; filling up rows beside them would be waste.
+    return ROWS if len(plans) and plans[0].n_samples <= PIECE_FRAMES * PATCH else 1
+
+
+def _scores(rngs: Sequence[np.random.Generator], net: StripNet) -> NDArray[np.float32]:
+    """Standard normal numbers ``[records, latent + N_EXTRAS]`` from which the prior draws who it is."""
+    size = net.config.latent + N_EXTRAS
+    return np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])
 
 
 def _heart_factor(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction
@@ -96,21 +96,19 @@ def adapt(
     return {"numbers": numbers, "started_from": began, "loss": [before, after], "prior": prior}
 
 
-def _waveform_rows(
-    net: StripNet, rhythms: list[int], fresh: list[int]
-) -> list[tuple[nn.Parameter, list[int]]]:
+def _waveform_rows(net: StripNet, rhythms: list[int], fresh: list[int]) -> list[tuple[Tensor, list[int]]]:
     sides = (net.encoder, net.decoder)
     rows = [(side.embed.rhythm.weight, rhythms) for side in sides]
     return rows + ([(side.record.source.weight, fresh) for side in sides] if fresh else [])
 
 
-def _prior_rows(net: StripNet, rhythms: list[int], fresh: list[int]) -> list[tuple[nn.Parameter, list[int]]]:
+def _prior_rows(net: StripNet, rhythms: list[int], fresh: list[int]) -> list[tuple[Tensor, list[int]]]:
     rows = [(net.prior.rhythm.weight, rhythms)]
     return rows + ([(net.prior.source.weight, fresh)] if fresh else [])
 
 
 @contextmanager
-def only_rows(net: StripNet, rows: list[tuple[nn.Parameter, list[int]]]) -> Iterator[list[nn.Parameter]]:
+def only_rows(net: StripNet, rows: list[tuple[Tensor, list[int]]]) -> Iterator[list[Tensor]]:
     """Everything frozen but some rows of tables: no gradient reaches another number."""
     asked = [parameter.requires_grad for parameter in net.parameters()]
     net.requires_grad_(False)
@@ -130,7 +128,7 @@ def only_rows(net: StripNet, rows: list[tuple[nn.Parameter, list[int]]]) -> Iter
             parameter.grad = None
 
 
-def _steps(parameters: list[nn.Parameter], steps: int, lr: float) -> Iterator[int]:
+def _steps(parameters: list[Tensor], steps: int, lr: float) -> Iterator[int]:
     """Optimiser steps; a gradient is expected after each number that comes out."""
     # No weight decay: it would pull at rows that have no gradient.
     optimizer = torch.optim.Adam(parameters, lr=lr)
