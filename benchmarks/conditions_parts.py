@@ -1,0 +1,330 @@
+"""What ``benchmarks/conditions.py`` measures, one function per condition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import ecgsynth
+from ecgsynth.errors import EcgSynthError
+from ecgsynth.fidelity.calibration import load_calibration
+from ecgsynth.fidelity.delineation import delineate_many, intervals_ms
+from ecgsynth.fidelity.gate import check_record
+from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
+from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.rpeaks import detect_r_peaks
+from ecgsynth.sampling import Sampler
+
+Array = NDArray[np.float64]
+GENERATORS = ("parametric", "cvae", "cgan")
+#: Quantiles of real people's rates that are asked for.
+RATES_AT = (0.15, 0.5, 0.85)
+PER_RATE, SECONDS = 8, 20.0
+#: What is measured of a person: name, unit. Heights over the line before the QRS.
+MEASURES = {
+    "pr_ms": "PR, ms",
+    "qrs_ms": "QRS, ms",
+    "qtc_ms": "QTc (Fridericia), ms",
+    "r_v5": "QRS in V5, mV",
+    "t_v2": "T in V2, mV",
+}
+WAYS = (
+    ("sinus_bradycardia", "sinus_tachycardia", "rate"),
+    ("nsr", "afib", "nrmssd"),
+    ("nsr", "afib", "p_height"),
+    ("nsr", "avb1", "pr_ms"),
+)
+
+
+def interval(values: Array, rng: np.random.Generator, times: int = 1000) -> list[float]:
+    """Mean and its 95 % interval by resampling."""
+    means = values[rng.integers(0, len(values), (times, len(values)))].mean(1)
+    return [round(float(x), 4) for x in (values.mean(), *np.quantile(means, (0.025, 0.975)))]
+
+
+def rate_of(peaks: NDArray[np.int64], fs: float) -> float:
+    return float(60 * fs / np.diff(peaks).mean()) if len(peaks) > 2 else float("nan")
+
+
+def rates(pack: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Heart rate asked against rate found by a detector, and the detector against human marks on real strips."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, Any] = {}
+    for name, rhythm in RHYTHMS.items():
+        of = np.flatnonzero(pack["rhythm"] == name)
+        if not rhythm.has_beats or len(of) < 20:
+            continue
+        real = np.array([rate_of(_marked(pack, int(i)), 250.0) for i in rng.permutation(of)[:200]])
+        low, high = rhythm.rate
+        asked = [float(np.clip(round(np.nanquantile(real, q)), low, high)) for q in RATES_AT]
+        rows[name] = {"asked": asked, "detector": _detector_error(pack, of, rng)}
+        for generator in GENERATORS:
+            rows[name][generator] = _rate_error(generator, name, asked, seed, rng)
+        print(name, rows[name], flush=True)
+    return rows
+
+
+def _marked(pack: Mapping[str, Any], i: int) -> NDArray[np.int64]:
+    first, last = pack["beats_offsets"][i : i + 2]
+    at = pack["beats_samples"][first:last]
+    return at[(at >= pack["valid_start"][i]) & (at < pack["valid_stop"][i])].astype(np.int64)
+
+
+def _detector_error(
+    pack: Mapping[str, Any], of: NDArray[np.int64], rng: np.random.Generator
+) -> list[float] | None:
+    """Mean absolute error of the detector on strips whose beats were marked by people, each person once."""
+    known = [int(i) for i in rng.permutation(of) if pack["beats_source"][i] == "annotated"]
+    one = list({str(pack["subject"][i]): i for i in known}.values())
+    found = [
+        abs(rate_of(detect_r_peaks(pack["signal"][i, 0].astype(float), 250.0), 250.0) - rate_of(_marked(pack, i), 250.0))
+        for i in one
+    ]  # fmt: skip
+    errors = np.array([e for e in found if np.isfinite(e)])
+    return interval(errors, rng) if len(errors) >= 3 else None
+
+
+def _rate_error(
+    generator: str, rhythm: str, asked: list[float], seed: int, rng: np.random.Generator
+) -> dict[str, Any] | None:
+    model, errors, planned = ecgsynth.load_generator(generator), [], []
+    for k, rate in enumerate(asked):
+        try:
+            records = model.sample(rhythm, PER_RATE, seed + k, heart_rate=rate, seconds=SECONDS, noise=None)
+        except EcgSynthError:
+            return None
+        for record in records:
+            assert record.beats is not None
+            errors.append(abs(rate_of(detect_r_peaks(record.signal, record.fs), record.fs) - rate))
+            planned.append(abs(rate_of(record.beats.samples, record.fs) - rate))
+    known = np.isfinite(errors)
+    return {
+        "error": interval(np.array(errors)[known], rng),
+        "marks": interval(np.array(planned), rng),
+        "not_found": int((~known).sum()),
+    }
+
+
+def person_numbers(signals: list[Array], fs: float) -> dict[str, Array]:
+    """`MEASURES` of recordings ``[8 leads, samples]``; NaN where a wave is absent."""
+    found = delineate_many(signals, fs)
+    rows = []
+    for signal, one in zip(signals, found, strict=True):
+        spans = intervals_ms(one.median_combined, one.fs)
+        rr = np.median(np.diff(one.r_peaks)) / one.fs if len(one.r_peaks) > 2 else np.nan
+        peaks = one.r_peaks[(one.r_peaks > 0.3 * fs) & (one.r_peaks < signal.shape[1] - 0.6 * fs)]
+        if len(peaks) < 3:
+            rows.append([np.nan] * len(MEASURES))
+            continue
+        beat = np.median(signal[:, peaks[:, None] + np.arange(-round(0.3 * fs), round(0.6 * fs))], axis=1)
+        level = np.median(beat[:, round(0.2 * fs) : round(0.25 * fs)], axis=1)
+        qrs, t = (
+            beat[:, round(a * fs) : round(b * fs)] - level[:, None] for a, b in ((0.25, 0.36), (0.45, 0.75))
+        )
+        v5, v2 = INDEPENDENT_LEADS.index("V5"), INDEPENDENT_LEADS.index("V2")
+        tall = t[v2][np.abs(t[v2]).argmax()]
+        corrected = float(spans["qt_ms"]) / np.cbrt(rr)
+        rows.append([float(spans["pr_ms"]), float(spans["qrs_ms"]), corrected, np.ptp(qrs[v5]), tall])
+    return dict(zip(MEASURES, np.array(rows, float).T, strict=True))
+
+
+def shifts(numbers: dict[str, Array], age: Array, male: Array, seed: int) -> dict[str, Any]:
+    """Per measure: women less men and change per ten years (least squares, both at once), over people."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, values in numbers.items():
+        known = np.flatnonzero(np.isfinite(values))
+        design = np.column_stack([np.ones(len(known)), 1 - male[known], (age[known] - 60) / 10])
+        draws = []
+        for _ in range(500):
+            take = rng.integers(0, len(known), len(known))
+            draws.append(np.linalg.lstsq(design[take], values[known][take], rcond=None)[0][1:])
+        point = np.linalg.lstsq(design, values[known], rcond=None)[0][1:]
+        spread = np.quantile(draws, (0.025, 0.975), axis=0)
+        out[name] = {
+            kind: [round(float(x), 4) for x in (point[k], spread[0, k], spread[1, k])]
+            for k, kind in enumerate(("women_less_men", "per_ten_years"))
+        } | {"median": round(float(np.median(values[known])), 4), "people": len(known)}
+    return out
+
+
+def age_and_sex(twelve: Mapping[str, Any], seed: int, copies: int = 2) -> dict[str, Any]:
+    """What age and sex shift in real people of PTB-XL in sinus rhythm, and in records asked for like them."""
+    mine = (twelve["source"] == "ptbxl") & (twelve["rhythm"] == "nsr")
+    mine &= np.isfinite(twelve["age"]) & (twelve["sex"] >= 0)
+    first = list({str(twelve["subject"][i]): int(i) for i in np.flatnonzero(mine)}.values())
+    age, male = twelve["age"][first].astype(float), (twelve["sex"][first] == 1).astype(float)
+    part = twelve["part"][first]
+    n = int(twelve["valid_stop"][first[0]] - twelve["valid_start"][first[0]])
+    signals = [twelve["signal"][i][:, twelve["valid_start"][i] :][:, :n].astype(float) for i in first]
+    numbers = person_numbers(signals, 250.0)
+    real = {"train and val": part != "test", "test": part == "test", "all": part != ""}
+    out: dict[str, Any] = {
+        f"real, {which}": shifts({k: v[rows] for k, v in numbers.items()}, age[rows], male[rows], seed)
+        for which, rows in real.items()
+    }
+    for generator in GENERATORS:
+        model, made, ages, men = ecgsynth.load_generator(generator), [], [], []
+        for k, (years, man) in enumerate(zip(age.tolist(), male.tolist(), strict=True)):
+            wish = {"age": years, "sex": "M" if man else "F", "leads": TWELVE_LEADS, "source": "ptbxl"}
+            for record in model.sample("nsr", copies, seed + k, **wish):
+                made.append(
+                    record.signal[[record.leads.index(lead) for lead in INDEPENDENT_LEADS]].astype(float)
+                )
+                ages.append(years)
+                men.append(man)
+        found = person_numbers(made, 250.0)
+        out[generator] = shifts(found, np.array(ages), np.array(men), seed)
+        print(generator, out[generator], flush=True)
+    return out
+
+
+def way_feature(record: Record, feature: str) -> float:
+    from ecgsynth.fidelity.features import record_features
+
+    if feature == "pr_ms":
+        return float(
+            intervals_ms(delineate_many([record.signal], record.fs)[0].median_combined, record.fs)["pr_ms"]
+        )
+    return float(record_features(record.signal[0], record.fs)[feature])
+
+
+def ways(seed: int, persons: int = 12, steps: int = 9) -> dict[str, Any]:
+    """Between rhythms and between people: share of records that pass, how even the steps are, and features."""
+    from ecgsynth.interpolation import interpolate
+
+    calibration, out = load_calibration(), {}
+    for generator in ("cvae", "cgan"):
+        model = ecgsynth.load_generator(generator)
+        for first, second, feature in (("nsr", None, "likeness"), *WAYS):
+            found = [
+                interpolate(model, first, second, steps, seed + k, seconds=10.0, leads=("II",))
+                for k in range(persons)
+            ]
+            row = _way_row(found, first, second, feature, calibration, np.random.default_rng(seed))
+            out[f"{generator}: {first} to {second or 'another person'}, {feature}"] = row
+            print(generator, first, second, row, flush=True)
+    return out
+
+
+def _way_row(
+    found: list[list[Record]],
+    first: str,
+    second: str | None,
+    feature: str,
+    calibration: Any,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from scipy.stats import spearmanr
+
+    passed = []
+    for way in found:
+        for record in way:
+            names = {first, second or first}
+            either = [
+                check_record(
+                    replace(record, episodes=tuple(replace(e, rhythm=name) for e in record.episodes)),
+                    calibration,
+                ).passed
+                for name in names
+            ]
+            passed.append([any(either), float(record.extra["share"])])
+    table = np.array(passed, float)
+    values = np.array([[way_feature(record, feature) for record in way] for way in found])
+    shares = np.linspace(0, 1, values.shape[1])
+    known = [np.isfinite(v) for v in values]
+    order = [spearmanr(shares[k], v[k]).statistic for v, k in zip(values, known, strict=True) if k.sum() > 4]
+    # The largest step over the way's length, both by mean absolute difference of beats: 1 / steps if even.
+    moves = [
+        np.array([np.abs(a.signal - b.signal).mean() for a, b in zip(way, way[1:], strict=False)])
+        for way in found
+    ]
+    evenness = [float(m.max() / max(m.sum(), 1e-9)) for m in moves]
+    return {
+        "pass": {
+            f"{s:.3f}": round(float(table[np.isclose(table[:, 1], s, atol=1e-3), 0].mean()), 3)
+            for s in shares
+        },
+        "feature": [round(float(x), 4) for x in np.nanmedian(values, axis=0)],
+        "spearman": interval(np.array([o for o in order if np.isfinite(o)]), rng) if second else None,
+        "largest_step": round(float(np.median(evenness)), 3),
+        "even_step": round(1 / (len(shares) - 1), 3),
+    }
+
+
+def certainty(pack: Mapping[str, Any], weights: Path, seed: int, each: int = 1) -> dict[str, Any]:
+    """Coverage of the VAE's forecasts on test people, as they are and by a factor fitted on val people."""
+    from ecgsynth.batches import load_strips
+    from ecgsynth.checkpoint import load_checkpoint
+    from ecgsynth.training.uncertainty import coverage, fit_factor, forecast_beats
+
+    net, _ = load_checkpoint(weights)
+    rng = np.random.default_rng(seed)
+    found = {}
+    for part in ("val", "test"):
+        rows = np.flatnonzero((pack["part"] == part) & np.isin(pack["source"], net.config.sources))
+        strips = load_strips(taken(pack, rows), net.config)
+        one = list(
+            {(int(strips.person[i]), int(strips.rhythm[i])): i for i in rng.permutation(len(strips))}.values()
+        )
+        found[part] = forecast_beats(net, strips, np.sort(np.array(one)), seed=seed)
+        print(part, len(found[part]), flush=True)
+    factor = fit_factor(found["val"])
+    people = {part: len({f.person for f in own}) for part, own in found.items()}
+    out: dict[str, Any] = {
+        "people": people,
+        "strips": {k: len(v) for k, v in found.items()},
+        "factor": round(factor, 3),
+    }
+    for level in (0.5, 0.8, 0.95):
+        as_is, mended = (coverage(found["test"], level, f) for f in (1.0, factor))
+        own = fit_factor(found["val"], level)
+        out[f"{level:g}"] = {
+            "as it is": interval(np.array(list(as_is.values())), rng),
+            "one factor": interval(np.array(list(mended.values())), rng),
+            "own factor": interval(np.array(list(coverage(found["test"], level, own).values())), rng),
+            "its factor": round(own, 3),
+        }
+    error = [float(np.sqrt(np.square(f.real - f.mean).mean())) for f in found["test"]]
+    said = [float(np.sqrt(np.square(f.sd).mean())) for f in found["test"]]
+    from scipy.stats import spearmanr
+
+    out["error_and_spread"] = round(float(spearmanr(error, said).statistic), 3)
+    return out
+
+
+def taken(pack: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
+    """The pack with `rows` alone."""
+    n = len(pack["subject"])
+    some = {key: value[rows] if len(value) == n else value for key, value in pack.items()}
+    for name, columns in (("beats", ("samples", "symbols")), ("changes", ("samples", "rhythm"))):
+        offsets = pack[f"{name}_offsets"]
+        index = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in rows])
+        some[f"{name}_offsets"] = np.cumsum([0, *(offsets[rows + 1] - offsets[rows])])
+        some |= {f"{name}_{column}": pack[f"{name}_{column}"][index] for column in columns}
+    return some
+
+
+def noises(seed: int, n: int = 32) -> dict[str, Any]:
+    """Share of draws that pass the gate under each kind of noise and ratio, per rhythm."""
+    calibration, out = load_calibration(), {}
+    model: Sampler = ecgsynth.load_generator("cvae")
+    asked: dict[str, dict[str, Any]] = {
+        "as the source": {}, "clean": {"noise": "clean"}, "holter": {"noise": "holter"},
+        "handheld": {"noise": "handheld"}, "12lead": {"noise": "12lead"},
+        **{f"{ratio:g} dB": {"snr": ratio} for ratio in (20.0, 12.0, 6.0, 3.0, 0.0)},
+    }  # fmt: skip
+    for rhythm in ("nsr", "afib", "bigeminy", "vt"):
+        row = {}
+        for name, wish in asked.items():
+            records = model.sample(rhythm, n, seed, **wish)
+            row[name] = round(float(np.mean([check_record(r, calibration).passed for r in records])), 3)
+        out[rhythm] = row
+        print(rhythm, row, flush=True)
+    return out
