@@ -22,11 +22,12 @@ import numpy as np
 from leaks_dcr import dcr
 from leaks_planting import CHANGES
 from leaks_report import markdown, plot
-from leaks_world import Planted, World, with_beats
+from leaks_world import Planted, World
 
 from ecgsynth.privacy.intervals import people_needed
 from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
+from ecgsynth.privacy.same_person import with_beats
 from ecgsynth.privacy.samples import Sample
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import SplitManifest

@@ -15,7 +15,7 @@ from ecgsynth.pack import trainable
 from ecgsynth.privacy.calibration import Limits, fit_limits
 from ecgsynth.privacy.copies import Match, find_copies
 from ecgsynth.privacy.gallery import Gallery, build_gallery
-from ecgsynth.privacy.same_person import BeatGallery, beats_known
+from ecgsynth.privacy.same_person import BeatGallery, beats_known, with_beats
 from ecgsynth.privacy.samples import Sample, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
@@ -93,8 +93,3 @@ def _spread(pool: list[Source], count: int, rng: np.random.Generator) -> list[So
         if k < len(own)
     ]
     return ordered[:count]
-
-
-def with_beats(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples that have a beat."""
-    return [sample for sample in samples if sample.beat is not None]

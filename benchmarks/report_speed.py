@@ -104,20 +104,15 @@ def children(pid: int) -> list[int]:
     return own + [below for child in own for below in children(child)]
 
 
-def measure(synthetic: Path, real: Path, out: Path, n: int) -> dict[str, Any]:
-    """Run the command and say what it took."""
-    command = [
-        sys.executable,
-        "-c",
-        COMMAND,
-        "report",
-        synthetic,
-        "--real",
-        real,
-        "--out",
-        out,
-        "--overwrite",
-    ]
+def watched(arguments: list[Any], allowed: tuple[int, ...]) -> dict[str, Any]:
+    """Run ``ecgsynth`` with these arguments; CPU and wall seconds, peak memory, and what it printed.
+
+    Raises
+    ------
+    SystemExit
+        If it ends with another code than those ``allowed``.
+    """
+    command = [sys.executable, "-c", COMMAND, *arguments]
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak, done = [0.0], threading.Event()
@@ -133,15 +128,16 @@ def measure(synthetic: Path, real: Path, out: Path, n: int) -> dict[str, Any]:
     watcher.join()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    if process.returncode not in (0, 7):
-        raise SystemExit(f"the report ended with {process.returncode}: {said}")
-    found = {"records": n, "cpu_s": round(cpu, 1), "wall_s": round(time.perf_counter() - wall, 1)}
-    return {
-        **found,
-        "memory_gb": round(peak[0], 2),
-        "cores": os.cpu_count(),
-        "verdicts": said.splitlines()[:2],
-    }
+    if process.returncode not in allowed:
+        raise SystemExit(f"{arguments[0]} ended with {process.returncode}: {said}")
+    found = {"cpu_s": round(cpu, 1), "wall_s": round(time.perf_counter() - wall, 1)}
+    return {**found, "memory_gb": round(peak[0], 2), "cores": os.cpu_count(), "said": said.splitlines()}
+
+
+def measure(synthetic: Path, real: Path, out: Path, n: int) -> dict[str, Any]:
+    """Run the report and say what it took."""
+    found = watched(["report", synthetic, "--real", real, "--out", out, "--overwrite"], allowed=(0, 7))
+    return {"records": n, **found, "verdicts": found.pop("said")[:2]}
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

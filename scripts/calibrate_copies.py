@@ -22,7 +22,7 @@ from ecgsynth.datasets import open_dataset
 from ecgsynth.privacy.calibration import REFERENCE, SPREAD_LEAST, above, strongest, tail_of, traits
 from ecgsynth.privacy.copies import STATISTICS, Match, find_copies
 from ecgsynth.privacy.gallery import build_gallery
-from ecgsynth.privacy.same_person import LISTED, BeatGallery, beats_known, score
+from ecgsynth.privacy.same_person import LISTED, BeatGallery, beats_known, score, with_beats
 from ecgsynth.privacy.samples import Side, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
@@ -101,7 +101,7 @@ def same_person_limits(every: Sequence[tuple[Side, Side]], rng: np.random.Genera
     found: dict[int, list[float]] = {count: [] for count in PEOPLE}
     for searched, others in every:
         gallery = BeatGallery(beats_known(searched.samples, searched.known, verifier), verifier)
-        strangers = [s for s in others.samples if s.beat is not None]
+        strangers = with_beats(others.samples)
         likeness = gallery.people(strangers)[1]
         for count in PEOPLE:
             if count <= likeness.shape[1]:

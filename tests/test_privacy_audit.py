@@ -191,6 +191,18 @@ def test_a_damaged_record_is_an_error(folders: dict[str, Path], tmp_path: Path) 
     assert result.exit_code == 3 and "r1_3" in result.output
 
 
+def test_training_without_rhythms_is_said(
+    folders: dict[str, Path], made: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    (tmp_path / "unnamed").mkdir()
+    for record in made["train"]:
+        write_record(tmp_path / "unnamed", record.name, record.signal, 250.0, record.leads, [])
+    folders["train"] = tmp_path / "unnamed"
+    assert ask(folders, "clean", tmp_path / "out").exit_code == 0
+    said = " ".join(findings(tmp_path / "out")["warnings"])
+    assert f"{PEOPLE} training records name no rhythm" in said and "shows afib" in said
+
+
 def test_an_unknown_rhythm_is_refused_before_the_work(folders: dict[str, Path], tmp_path: Path) -> None:
     result = ask(folders, "clean", tmp_path / "out", "--rhythm", "vt")
     assert result.exit_code == 2 and "afib" in result.output

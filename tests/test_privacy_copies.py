@@ -100,6 +100,16 @@ def test_a_changed_copy_is_found_and_its_source_named(
     assert found >= len(sources) - {"bent": 2, "rolled": 1}.get(kind, 0)
 
 
+def test_a_rolled_copy_of_a_recording_no_longer_than_a_strip_fits_whole(train: list[Record]) -> None:
+    short = [record.slice(0, 2500) for record in train[:8]]
+    gallery = build_gallery([trace for record in short for trace in traces_of(record)])
+    rolled = replace(short[5], signal=np.roll(short[5].signal, 1100, axis=1), beats=None)
+    (match,) = find_copies(gallery, strips(rolled))
+    number, _ = place_of(gallery, match.full)
+    assert gallery.traces[number].subject == short[5].subject and match.full.ncc > 0.95
+    assert gallery.length[number] == round(10 * SLOW_HZ) and len(gallery.traces[number].signal) == 1280
+
+
 def test_strangers_are_rarely_called_copies(gallery: Gallery, strangers: list[Match]) -> None:
     limits = fit_limits(strangers)
     others = people("afib", 20, 7, 10.24) + people("nsr", 20, 8, 10.24)

@@ -87,6 +87,21 @@ class Audit:
     matches: list[Match]
 
 
+@dataclass(frozen=True)
+class Searched:
+    """Training people made searchable, and what strangers reach in that search.
+
+    Attributes
+    ----------
+    gallery : Gallery
+    limits : dict of str to Limits
+        By rhythm; ``""`` for all together.
+    """
+
+    gallery: Gallery
+    limits: dict[str, Limits]
+
+
 def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
     """Read the three sides, run every attack, judge.
 
@@ -110,8 +125,37 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
     said, dp = weights_notes(options.synthetic, options.weights, split, train)
     warnings = said + warnings_of(synthetic, train, holdout)
     show(300, 1000, "searching for copies")
+    searched = search_people(train, holdout, options, lambda d, n: show(330 + 120 * d // n, 1000, "holdout"))
+    notes = {"split_sha256": split.sha256 if split else None, "warnings": warnings}
+    notes["differential_privacy"] = dp
+    return audit_sides(synthetic, train, holdout, searched, options, notes, show)
+
+
+def search_people(
+    train: Side, holdout: Side, options: AuditOptions, show: Callable[[int, int], None]
+) -> Searched:
+    """Make training searchable, and find how alike strangers are; both serve any number of synthetic sets.
+
+    Raises
+    ------
+    RecordError
+        If a recording of the holdout is in training.
+    """
     gallery = build_gallery(train.traces, options.seed)
-    limits = _limits(gallery, train, holdout, options, lambda d, n: show(330 + 120 * d // n, 1000, "holdout"))
+    return Searched(gallery, _limits(gallery, holdout, options, show))
+
+
+def audit_sides(
+    synthetic: Side,
+    train: Side,
+    holdout: Side,
+    searched: Searched,
+    options: AuditOptions,
+    notes: dict[str, Any],
+    show: Progress,
+) -> Audit:
+    """Run every attack on sides that were read and checked, and judge; ``notes`` go into the report."""
+    gallery = searched.gallery
     strips = [sample.strip for sample in synthetic.samples]
     matches = find_copies(
         gallery, strips, options.workers, lambda d, n: show(450 + 400 * d // n, 1000, "searching for copies")
@@ -120,10 +164,8 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
         "ecgsynth": __version__,
         "seed": options.seed,
         "inputs": {side.name: _input(side) for side in (synthetic, train, holdout)},
-        "split_sha256": split.sha256 if split else None,
-        "warnings": warnings,
-        "near_duplicates": near_duplicates(gallery, matches, limits),
-        "differential_privacy": dp,
+        **notes,
+        "near_duplicates": near_duplicates(gallery, matches, searched.limits),
     }
     show(860, 1000, "attacks")
     report |= _attacks(
@@ -156,7 +198,7 @@ def _wanted(synthetic: Side, rhythms: Sequence[str]) -> Side:
 
 
 def _limits(
-    gallery: Gallery, train: Side, holdout: Side, options: AuditOptions, show: Callable[[int, int], None]
+    gallery: Gallery, holdout: Side, options: AuditOptions, show: Callable[[int, int], None]
 ) -> dict[str, Limits]:
     matches = find_copies(gallery, [s.strip for s in holdout.samples], options.workers, show)
     same = [m for m in matches if abs(m.full.ncc) > SAME_RECORDING and m.full.stretch == 1.0]
@@ -228,4 +270,15 @@ def overall(report: dict[str, Any]) -> dict[str, Any]:
     return {"failed": failed, "not_assessable": open_, "verdict": verdict}
 
 
-__all__ = ["ALL", "FALSE_HITS", "SECTIONS", "Audit", "AuditOptions", "overall", "run_audit"]
+__all__ = [
+    "ALL",
+    "FALSE_HITS",
+    "SECTIONS",
+    "Audit",
+    "AuditOptions",
+    "Searched",
+    "audit_sides",
+    "overall",
+    "run_audit",
+    "search_people",
+]

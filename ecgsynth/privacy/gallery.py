@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -45,6 +45,9 @@ class Gallery:
     Attributes
     ----------
     traces : tuple of Trace
+        Those hardly longer than a strip are continued by themselves.
+    length : int64 array [traces]
+        Samples of each trace before that.
     page_trace, page_start, page_person : int64 array [pages]
         Number of the trace, first sample, and number of the person of each page.
     full, half : Index
@@ -52,6 +55,7 @@ class Gallery:
     """
 
     traces: tuple[Trace, ...]
+    length: NDArray[np.int64]
     page_trace: NDArray[np.int64]
     page_start: NDArray[np.int64]
     page_person: NDArray[np.int64]
@@ -87,9 +91,23 @@ def build_gallery(traces: Iterable[Trace], seed: int = 0) -> Gallery:
     page_trace, page_start = np.array(owner, dtype=np.int64), np.array(start, dtype=np.int64)
     rng = np.random.default_rng(seed)
     full, half = (_index(kept, page_trace, page_start, width, rng) for width in (STRIP, HALF))
+    length = np.array([len(trace.signal) for trace in kept], dtype=np.int64)
     number_of = {name: k for k, name in enumerate(sorted({trace.subject for trace in kept}))}
     person = np.array([number_of[trace.subject] for trace in kept], dtype=np.int64)[page_trace]
-    return Gallery(kept, page_trace, page_start, person, full, half)
+    continued = tuple(_continued(trace) for trace in kept)
+    return Gallery(continued, length, page_trace, page_start, person, full, half)
+
+
+def _continued(trace: Trace) -> Trace:
+    """A trace that fits into a page twice, followed by itself.
+
+    A copy that was rolled (what leaves at one end comes in at the other) then fits whole; by one of its
+    halves alone it is no nearer to the person than a stranger's four beats are. Descriptors of the trace
+    as it is find it, as they do not know where a beat lies.
+    """
+    if 2 * len(trace.signal) > PAGE:
+        return trace
+    return replace(trace, signal=np.concatenate([trace.signal, trace.signal]))
 
 
 def _index(

@@ -135,6 +135,14 @@ def warnings_of(synthetic: Side, train: Side, holdout: Side) -> list[str]:
             f"Nobody in the holdout shows {', '.join(missing)}: for these, limits come from all rhythms "
             "together and most attacks cannot be judged."
         )
+    unnamed = len({s.strip.record for s in train.samples if s.strip.rhythm == "unknown"})
+    absent = sorted(made - {s.strip.rhythm for s in train.samples})
+    if absent and unnamed:
+        said.append(
+            f"{unnamed} training records name no rhythm, and none of the others shows {', '.join(absent)}: "
+            "copies are found all the same, but for these rhythms training people cannot be compared with "
+            "holdout people. Name the rhythm in the headers (Dx codes) or annotations."
+        )
     return said
 
 

@@ -10,6 +10,7 @@ from ecgsynth.privacy.calibration import FALSE_CERTAIN, FALSE_HITS, FLOOR, Limit
 from ecgsynth.privacy.copies import Match, place_of
 from ecgsynth.privacy.gallery import Gallery
 from ecgsynth.privacy.intervals import lower_limit, upper_limit
+from ecgsynth.privacy.traces import SLOW_HZ
 
 #: Gate: upper 95 % limit of the share of near-duplicates above what strangers have.
 MOST_EXCESS: Final = 0.005
@@ -101,6 +102,7 @@ def _pair(gallery: Gallery, name: str, match: Match, score: float, certain: bool
     fit = max((match.full, match.half, match.bent), key=lambda f: abs(f.ncc))
     number, at = place_of(gallery, fit)
     trace = gallery.traces[number]
+    begins = max(0.0, at - len(match.strip.signal) / (2 * SLOW_HZ)) % (gallery.length[number] / SLOW_HZ)
     return {
         "kind": "copy",
         "synthetic": name,
@@ -110,7 +112,7 @@ def _pair(gallery: Gallery, name: str, match: Match, score: float, certain: bool
         "train": trace.record,
         "subject": trace.subject,
         "train_lead": trace.lead,
-        "train_at_s": round(max(0.0, at - len(match.strip.signal) / 128), 2),
+        "train_at_s": round(float(begins), 2),
         "ncc": round(fit.ncc, 4),
         "ncc_half": round(match.half.ncc, 4),
         "ncc_bent": round(match.bent.ncc, 4),

@@ -30,6 +30,8 @@ MOST_LEADS: Final = 2
 MOST_BEATS: Final = 14
 #: Strips per lead, rhythm and recording of a person; of a synthetic record all are looked at.
 MOST_STRIPS: Final = 3
+#: Rhythms in which the form of a person's conducted beats is not to be seen.
+NOT_CONDUCTED: Final = frozenset({"vt", "vf", "vflutter"})
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def _known(record: Record, traces: Sequence[Trace], taken: set[tuple[str, float]
     found = []
     for trace in traces:
         for strip in strips_of(trace, MOST_BEATS):
-            beat = beat_of(record, strip) if (strip.lead, strip.at) not in taken else None
+            fresh = (strip.lead, strip.at) not in taken and strip.rhythm not in NOT_CONDUCTED
+            beat = beat_of(record, strip) if fresh else None
             if beat is not None:
                 found.append(Known(record.subject, record.name, trace.lead, beat))
     return found

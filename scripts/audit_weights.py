@@ -1,0 +1,192 @@
+"""Audit every shipped checkpoint, rhythm by rhythm, against its training people and people it never saw.
+
+    python scripts/audit_weights.py --data DIR [--split docs/results/split.json] [--records 500] [--few 40]
+    [--also NAME=SYNTHETIC:TRAIN] [--work DIR] [--out docs]
+
+Datasets are made as a user makes them, gate and copy gate included, and kept in the work folder; so is what
+is found of each checkpoint, and neither is done again. ``--also`` audits another dataset (a generator that
+was overfitted on purpose, say) against the folder TRAIN, or against the people of the single-lead weights
+where TRAIN is left out. Writes privacy-of-shipped-weights.md and results/privacy_weights.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audit_weights_page import page
+
+from ecgsynth.checkpoint import file_sha256, read_metadata, shipped_weights
+from ecgsynth.pipeline import GenerateOptions, generate_dataset
+from ecgsynth.population import fewest_people
+from ecgsynth.privacy.audit import AuditOptions, Searched, audit_sides, search_people
+from ecgsynth.privacy.inputs import (
+    HOLDOUT_PARTS,
+    TRAIN_PARTS,
+    check_sides,
+    open_side,
+    read_split,
+    warnings_of,
+)
+from ecgsynth.privacy.samples import Side, read_side
+from ecgsynth.records import TWELVE_LEADS, Record
+from ecgsynth.split import SplitManifest
+
+CHECKPOINTS = (("cvae", False), ("cgan", False), ("cvae", True), ("cgan", True))
+#: Fewest holdout people of a rhythm for as many records as a pass needs; the others get few.
+MANY_PEOPLE = 20
+GENERATE_SEED = 40_000
+
+
+class People:
+    """Training and holdout people of the single-lead or the twelve-lead weights, read and searched once."""
+
+    def __init__(self, records: dict[str, list[Record]], options: AuditOptions) -> None:
+        self.train = read_side("train", records["train"], whole=True)
+        self.holdout = read_side("holdout", records["holdout"])
+        self.options = options
+        self.searched: Searched = search_people(self.train, self.holdout, options, lambda done, n: None)
+
+    def audit(self, synthetic: Side, notes: dict[str, Any]) -> dict[str, Any]:
+        """The findings on a set."""
+        check_sides(synthetic, self.train, self.holdout)
+        notes = {"warnings": warnings_of(synthetic, self.train, self.holdout), **notes}
+        show = (self.train, self.holdout, self.searched, self.options, notes, lambda done, n, what: None)
+        return audit_sides(synthetic, *show).report
+
+
+def read_people(data: Path, split: SplitManifest, options: AuditOptions) -> dict[bool, People]:
+    """People of the single-lead (False) and of the twelve-lead weights (True)."""
+    parts = {"train": TRAIN_PARTS, "holdout": HOLDOUT_PARTS}
+    records = {name: list(open_side(data, split, own)) for name, own in parts.items()}
+    twelve = {name: [r for r in own if set(TWELVE_LEADS) <= set(r.leads)] for name, own in records.items()}
+    return {False: People(records, options), True: People(twelve, options)}
+
+
+def made(path: Path, rhythm: str, count: int, folder: Path, generator: str, twelve: bool) -> Path:
+    """A dataset of one rhythm, made once for each state of the weights."""
+    out = folder / file_sha256(path)[:12] / f"{path.stem}-{rhythm}-{count}"
+    if not out.is_dir():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        leads = TWELVE_LEADS if twelve else None
+        options = GenerateOptions(
+            rhythm=rhythm,
+            leads=leads,
+            out=out,
+            generator=generator,
+            records=count,
+            seed=GENERATE_SEED,
+            workers=1,
+        )
+        print(f"{out.name}: {generate_dataset(options).records} records", file=sys.stderr, flush=True)
+    return out
+
+
+def checkpoint_audit(
+    generator: str, twelve: bool, people: People, split: SplitManifest, options: argparse.Namespace
+) -> dict[str, Any]:
+    """The findings on one checkpoint, with what it is; kept in the work folder."""
+    path = shipped_weights(generator, twelve)
+    metadata = read_metadata(path)
+    if metadata["training"]["pack"] != split.sha256:
+        raise SystemExit(
+            f"{path.name} was trained on another split than the one given: its people are not known."
+        )
+    kept = options.work / f"{path.stem}-{file_sha256(path)[:12]}-{options.records}-{options.few}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    records: list[Record] = []
+    for rhythm, seen in metadata["population"].items():
+        if seen["people"] < fewest_people(twelve):
+            continue
+        enough = len({s.strip.subject for s in people.holdout.of(rhythm)}) >= MANY_PEOPLE
+        folder = made(
+            path, rhythm, options.records if enough else options.few, options.work, generator, twelve
+        )
+        records += [replace(r, name=f"{rhythm}/{r.name}") for r in open_side(folder, None, ())]
+    notes = {"split_sha256": split.sha256, "differential_privacy": None}
+    found = people.audit(read_side("synthetic", records, every_strip=True), notes)
+    found |= {"name": path.stem, "sha256": file_sha256(path), "population": metadata["population"]}
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def other_audit(said: str, people: People, options: AuditOptions) -> dict[str, Any]:
+    """The findings on a set that was made elsewhere, ``NAME=SYNTHETIC[:TRAIN]``."""
+    name, _, folders = said.partition("=")
+    synthetic, _, train = folders.partition(":")
+    made_of = read_side("synthetic", open_side(Path(synthetic), None, ()), every_strip=True)
+    notes = {"split_sha256": None, "differential_privacy": None}
+    if train:
+        side = read_side("train", open_side(Path(train), None, ()), whole=True)
+        shown = search_people(side, people.holdout, options, lambda done, n: None)
+        notes["warnings"] = warnings_of(made_of, side, people.holdout)
+        found = audit_sides(
+            made_of, side, people.holdout, shown, options, notes, lambda d, n, what: None
+        ).report
+    else:
+        found = people.audit(made_of, notes)
+    return found | {"name": name}
+
+
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """What is published of findings: no name of a training person."""
+    near = found["near_duplicates"]
+    kept = {key: near[key] for key in ("count", "copies", "certain", "records", "same_person")}
+    kept["per_rhythm"] = {
+        rhythm: {key: value for key, value in row.items() if key != "pairs"}
+        for rhythm, row in near["per_rhythm"].items()
+    }
+    names = ("name", "sha256", "inputs", "warnings", "verdict", "failed", "not_assessable", "membership")
+    names += ("reidentification", "singling_out", "linkability", "inference")
+    rest = {key: found[key] for key in names if key in found}
+    rest["inputs"] = {
+        side: {k: v for k, v in row.items() if k != "left_out"} for side, row in found["inputs"].items()
+    }
+    rest["same_person"] = {key: found["same_person"][key] for key in ("count", "per_rhythm")}
+    rest["unusual"] = {key: found["unusual"][key] for key in ("people", "gates") if key in found["unusual"]}
+    return {"near_duplicates": kept, **rest}
+
+
+def main() -> int:
+    """Audit all."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder per database")
+    parser.add_argument("--split", type=Path, default=Path("docs/results/split.json"))
+    parser.add_argument(
+        "--records", type=int, default=500, help="where enough holdout people show the rhythm"
+    )
+    parser.add_argument("--few", type=int, default=40, help="records of every other rhythm")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=SYNTHETIC[:TRAIN]")
+    parser.add_argument("--work", type=Path, default=Path("audit-work"))
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    split = read_split(options.split)
+    wanted = AuditOptions(synthetic=options.work, train=options.data, holdout=options.data, workers=1)
+    people = read_people(options.data, split, wanted)
+    others = [other_audit(said, people[False], wanted) for said in options.also]
+    for found in others:
+        print(f"{found['name']}: {found['verdict']} {found['failed']}", file=sys.stderr, flush=True)
+    shipped = []
+    for generator, twelve in CHECKPOINTS:
+        shipped.append(checkpoint_audit(generator, twelve, people[twelve], split, options))
+        print(
+            f"{shipped[-1]['name']}: {shipped[-1]['verdict']} {shipped[-1]['failed']}",
+            file=sys.stderr,
+            flush=True,
+        )
+        content = {"shipped": [summary(row) for row in shipped], "others": [summary(row) for row in others]}
+        (options.out / "results" / "privacy_weights.json").write_text(
+            json.dumps(content, indent=1) + "\n", encoding="utf-8"
+        )
+        (options.out / "privacy-of-shipped-weights.md").write_text(page(content), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
