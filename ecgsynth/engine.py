@@ -11,15 +11,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
 from ecgsynth import __version__
 from ecgsynth.errors import OptionError, ResourceError
-from ecgsynth.processes import named_faults, start_worker, stop
+from ecgsynth.processes import Workers, named_faults
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -147,39 +145,11 @@ def _from_pool(pool: Pool, batches: Iterable[list[Any]], most: int) -> Iterator[
         pool.close(done)
 
 
-class Processes:
+class Processes(Workers):
     """Processes of this machine."""
 
     def __init__(self, act: Callable[[Any], Any], engine: Engine, fork: bool) -> None:
-        self.workers = engine.workers or os.cpu_count() or 1
-        context = get_context("fork" if fork else "spawn")
-        self._pool = ProcessPoolExecutor(self.workers, context, initializer=_start, initargs=(act,))
-
-    def submit(self, batch: list[Any]) -> Future[list[Any]]:
-        """Hand a batch over."""
-        return self._pool.submit(_run, batch)
-
-    def result(self, handle: Future[list[Any]]) -> list[Any]:
-        """What was made of a batch."""
-        return handle.result()
-
-    def close(self, done: bool) -> None:
-        """Let the processes go."""
-        # Waited for where nothing is pending: the pool's thread must be gone before the next one may fork.
-        stop(self._pool, done)
-
-
-_act: Callable[[Any], Any]
-
-
-def _start(act: Callable[[Any], Any]) -> None:
-    global _act
-    start_worker()
-    _act = act
-
-
-def _run(batch: list[Any]) -> list[Any]:
-    return [_act(item) for item in batch]
+        super().__init__(act, engine.workers or os.cpu_count() or 1, fork)
 
 
 class Ray:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from multiprocessing import active_children, connection
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,59 @@ def test_a_process_that_is_killed_has_a_name(tmp_path: Path) -> None:
     made = in_order(Mortal(tmp_path, 70), range(4 * BATCH), Engine("processes", 2))
     with pytest.raises(ResourceError, match="was killed"):
         list(made)
+
+
+def die_in_the_middle(number: int) -> bytes:
+    """Makes this process die when half of what is returned is written."""
+
+    def half(self: Any, buf: Any) -> None:
+        os.write(self._handle, bytes(buf)[: len(buf) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if number == 70:
+        connection.Connection._send = half  # type: ignore[attr-defined]
+    return b"x" * 50_000
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_process_that_dies_while_it_answers_is_not_waited_for(fork: bool) -> None:
+    made = in_order(die_in_the_middle, range(4 * BATCH), Engine("processes", 2), fork=fork)
+    with pytest.raises(ResourceError, match="was killed"):
+        list(made)
+
+
+def test_large_batches_go_both_ways_at_once() -> None:
+    """Neither side may wait for the other to read first."""
+    items = [bytes([k]) * 3_000_000 for k in range(12)]
+    assert list(in_order(bytes.swapcase, items, Engine("processes", 2), batch=1)) == [
+        x.swapcase() for x in items
+    ]
+
+
+def fail_oddly(number: int) -> int:
+    class Local(Exception):
+        """Cannot be sent."""
+
+    raise Local(f"number {number}") if number else KeyError("beats")
+
+
+@pytest.mark.parametrize(
+    ("items", "kind", "part"), [((0, 0), KeyError, "beats"), ((1, 1), RuntimeError, "number 1")]
+)
+def test_a_fault_of_the_program_says_where_it_was(
+    items: tuple[int, int], kind: type[Exception], part: str
+) -> None:
+    with pytest.raises(kind, match=part) as caught:
+        list(in_order(fail_oddly, items, Engine("processes", 2), batch=1))
+    assert "fail_oddly" in str(caught.value.__cause__)
+
+
+def test_no_process_stays_when_results_are_left_unread() -> None:
+    made = in_order(Half(), range(10 * BATCH), Engine("processes", 2))
+    next(made)
+    workers = active_children()
+    made.close()
+    assert len(workers) == 2 and not active_children()
 
 
 @needs_ray
