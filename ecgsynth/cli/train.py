@@ -40,7 +40,9 @@ from ecgsynth.cli.console import guarded, progress
 @click.option(
     "--adapt", is_flag=True, help="Add a rhythm from 5 to 40 strips; all else stays as it was. A few minutes."
 )
-@click.option("--devices", default="auto", show_default=True, help="How many accelerators, or auto.")
+@click.option("--devices", default="auto", show_default=True, help="Accelerators or processes to train on.")
+@click.option("--strategy", type=click.Choice(["auto", "ddp"]), default="auto", show_default=True)
+@click.option("--num-nodes", type=click.IntRange(min=1), default=1, show_default=True, help="Machines.")
 def train(data: Path, out: Path, **options: Any) -> None:
     """Train a generator on a folder of WFDB records.
 
@@ -60,11 +62,14 @@ def train(data: Path, out: Path, **options: Any) -> None:
       ecgsynth train my_trigeminy --rhythm trigeminy --adapt --out trigeminy.safetensors
       ecgsynth train my_af --rhythm afib --out af.safetensors --dp-epsilon 8 --steps 150 --batch-size 64
       ecgsynth generate --rhythm vt --weights vt.safetensors -n 500
+      ecgsynth train my_vt --rhythm vt --out vt.safetensors --strategy ddp --devices 4
     """
     with guarded(out, " Continue with --resume."), progress("Training") as show:
         from ecgsynth.training import TrainOptions, train_on_folder
 
         result = train_on_folder(TrainOptions(data=data, out=out, **options), progress=show)
+    if result.helped:
+        return
     click.echo(f"Wrote {result.out}: {result.people} people, {result.steps} steps, {result.stopped}.")
     if options["dp_epsilon"] is not None:
         click.echo(f"What is bounded, and what is not: {result.out.with_suffix('.privacy.md')}")

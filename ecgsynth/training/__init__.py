@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from ecgsynth.training.folder import TrainOptions, TrainResult, train_on_folder
+from ecgsynth.training.folder import train_on_folder
+from ecgsynth.training.options import TrainOptions, TrainResult
 
 __all__ = ["TrainOptions", "TrainResult", "train_on_folder"]

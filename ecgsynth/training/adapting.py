@@ -24,7 +24,7 @@ from ecgsynth.training.describe import describe_people
 from ecgsynth.training.sources import measured_wander
 
 if TYPE_CHECKING:
-    from ecgsynth.training.folder import TrainOptions
+    from ecgsynth.training.options import TrainOptions
 
 #: Optimiser steps of an adapter where none are asked for: a few minutes on one core.
 STEPS = 300

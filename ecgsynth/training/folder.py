@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from ecgsynth.training.describe import describe_people, private_description
 from ecgsynth.training.holding import hold_out
 from ecgsynth.training.keeping import LAST, check_note
 from ecgsynth.training.noise import fit_noise
+from ecgsynth.training.options import TrainOptions, TrainResult
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.private import Budget, check_budget, train_private
 from ecgsynth.training.private_statement import statement
@@ -40,89 +40,6 @@ from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule
 from ecgsynth.training.trim import fit_trim
 
 _PRIOR_STEPS, _NOISE_STEPS = 600, 300
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """Options of ``ecgsynth train``.
-
-    Attributes
-    ----------
-    data : Path
-        Folder of WFDB records.
-    out : Path
-        Checkpoint to write, with the copy index of its people beside it (``<out>`` ending in
-        ``.copies.safetensors``); ``<out>.training`` holds logs and what ``resume`` goes on from.
-    rhythm : str or None
-        Rhythm of records that do not say it themselves.
-    labels : Path or None
-        CSV of record, rhythm and subject.
-    generator : {"cvae", "cgan"}
-    from_weights : Path or None
-        Checkpoint to start from; None takes the shipped single-lead one.
-    steps : int
-        Optimiser steps at most.
-    max_minutes : float or None
-    batch_size : int
-    lr : float
-        Peak learning rate.
-    patience : int
-        cVAE: validations without a better loss after which training stops.
-    resume : bool
-    log : {"csv", "tensorboard"}
-    seed : int
-    allow_few_people : bool
-        Learn rhythms shown by fewer than `FEWEST_PEOPLE` people.
-    devices : str
-        Number of accelerators or processes, or ``auto``.
-    dp_epsilon : float or None
-        Train with differential privacy, one person as the unit: see :mod:`ecgsynth.training.private`.
-        What that covers is written beside the checkpoint (``.privacy.md``).
-    dp_delta : float
-    adapt : bool
-        Learn an adapter instead: see :mod:`ecgsynth.training.adapter`.
-    """
-
-    data: Path
-    out: Path
-    rhythm: str | None = None
-    labels: Path | None = None
-    generator: Literal["cvae", "cgan"] = "cvae"
-    from_weights: Path | None = None
-    steps: int = 2000
-    max_minutes: float | None = None
-    batch_size: int = 24
-    lr: float = 3e-4
-    patience: int = 5
-    resume: bool = False
-    log: Literal["csv", "tensorboard"] = "csv"
-    seed: int = 0
-    allow_few_people: bool = False
-    devices: str = "auto"
-    dp_epsilon: float | None = None
-    dp_delta: float = 1e-5
-    adapt: bool = False
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training made.
-
-    Attributes
-    ----------
-    out : Path
-    people, steps : int
-    stopped : str
-        Why it ended.
-    copies : Path or None
-        Index by which ``generate`` refuses copies of these people; none of a private training.
-    """
-
-    out: Path
-    people: int
-    steps: int
-    stopped: str
-    copies: Path | None
 
 
 def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> TrainResult:
@@ -139,9 +56,15 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     OutputError
         If the checkpoint cannot be written.
     """
-    _check_target(options)
+    team = options.team()
     if options.dp_epsilon is not None:
         check_budget(options.dp_epsilon, options.dp_delta, options.generator, options.resume)
+    if team.many and (options.adapt or options.dp_epsilon is not None):
+        name = "--adapt" if options.adapt else "--dp-epsilon"
+        raise OptionError(f"{name}: is for one process; leave out --strategy, --devices, --num-nodes.")
+    if team.follower:
+        return _train_and_save(options, progress)
+    _check_target(options)
     with only_writer(options.out):
         return _train_and_save(options, progress)
 
@@ -170,6 +93,8 @@ def _train_and_save(options: TrainOptions, progress: Progress | None) -> TrainRe
     strips = load_strips(arrays, net.config, learned)
     validation = load_strips(arrays, net.config, held) if held else None
     task = _train(net, strips, validation, options, start, arrays, progress)
+    if options.team().follower:
+        return TrainResult(options.out, len(people), int(task.seen), "helped", None, helped=True)
     final = task.mean_net.eval()
     prior = fit_prior(final, strips, validation or strips, seed=options.seed, steps=_PRIOR_STEPS, fresh=False)
     steps = int(task.seen)
@@ -227,7 +152,8 @@ def _train(
     schedule = Schedule(steps=options.steps, lr=options.lr, kl_start=0, kl_ramp=1)
     task = (CVAETask if options.generator == "cvae" else CGANTask)(net, schedule)
     folder = options.out.with_name(options.out.name + ".training")
-    _check_same_training(folder, options, start, arrays)
+    if not options.team().follower:
+        _check_same_training(folder, options, start, arrays)
     run_options = RunOptions(
         folder=folder,
         seed=options.seed,
@@ -237,7 +163,7 @@ def _train(
         log=options.log,
         resume=options.resume,
         max_minutes=options.max_minutes,
-        devices=options.devices,
+        team=options.team(),
     )
     run(task, strips, validation, run_options, progress)
     return task
@@ -291,6 +217,7 @@ def _check_same_training(
         "data": content.hexdigest(),
         "start": file_sha256(start),
         **{key: getattr(options, key) for key in ("generator", "steps", "batch_size", "lr", "seed")},
+        **({"processes": options.team().size} if options.team().many else {}),
     }
     if not options.resume and (folder / LAST).is_file() and not options.out.exists():
         raise CheckpointError(

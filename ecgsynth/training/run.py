@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.errors import CheckpointError
 from ecgsynth.processes import named_faults
 from ecgsynth.training.keeping import KeepingIO, last_good
+from ecgsynth.training.ranks import Team
 from ecgsynth.training.tasks import CGANTask, CVAETask
 
 #: Called with steps done, steps in all, and what was logged last.
@@ -48,8 +49,8 @@ class RunOptions:
         Go on from the last sound checkpoint in `folder`.
     max_minutes : float or None
         Stop after this time, at the end of a step.
-    devices : str
-        Number of devices or, on the CPU, of processes; ``auto`` takes what is there.
+    team : Team
+        Processes that share the work.
     """
 
     folder: Path
@@ -60,7 +61,7 @@ class RunOptions:
     log: Literal["csv", "tensorboard"] = "csv"
     resume: bool = False
     max_minutes: float | None = None
-    devices: str = "auto"
+    team: Team = field(default_factory=Team)
 
 
 class _Epoch(StripBatches):
@@ -68,10 +69,12 @@ class _Epoch(StripBatches):
 
     def __init__(self, task: CVAETask | CGANTask, strips: Strips, options: RunOptions) -> None:
         super().__init__(strips, options.batch_size, options.seed, steps=options.epoch)
-        self._task = task
+        self._task, self._base = task, options.seed
 
     def __iter__(self) -> Any:
         self.first_step = int(self._task.seen)
+        # Processes that train together see other batches and noise; the first one sees what a lone one does.
+        self.seed = self._base + 7_368_787 * self._task.global_rank
         # Noise is drawn inside the task from torch's own generator: tie it to the step as well.
         torch.manual_seed(self.seed * 1_000_003 + self.first_step)
         return super().__iter__()
@@ -82,7 +85,10 @@ class _Report(Callback):
         self._task, self._progress, self._total = task, progress, task.schedule.steps
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        # Asked by every process: at the end of an epoch they are averaged, for which all must be there.
         logged = sorted(trainer.callback_metrics.items())
+        if not trainer.is_global_zero:
+            return
         note = "  ".join(f"{key} {float(value):.4g}" for key, value in logged)
         self._progress(int(self._task.seen), self._total, note)
 
@@ -127,7 +133,7 @@ def run(
         callbacks=callbacks,
         plugins=[KeepingIO()],
         logger=_logger(options),
-        devices=options.devices if options.devices == "auto" else int(options.devices),
+        **options.team.trainer_options(),
         gradient_clip_val=1.0 if task.automatic_optimization else None,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -123,7 +123,8 @@ class CVAETask(_Averaged):
         """Minus the ELBO of people not trained on, with averaged weights."""
         nll, _error, kl = self._terms(self.mean_net, batch)
         samples = batch["signal"][0].numel()
-        self.log("val_loss", (nll + kl.sum(1)).mean() / samples, prog_bar=True, batch_size=len(nll))
+        loss = (nll + kl.sum(1)).mean() / samples
+        self.log("val_loss", loss, prog_bar=True, batch_size=len(nll), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW over encoder and decoder; the prior is fitted afterwards."""
