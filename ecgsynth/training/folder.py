@@ -57,6 +57,8 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
         If the checkpoint cannot be written.
     """
     team = options.team()
+    if options.adapt and (options.dp_epsilon is not None or options.resume):
+        raise OptionError("--adapt: goes with neither --dp-epsilon nor --resume; leave that out.")
     if options.dp_epsilon is not None:
         check_budget(options.dp_epsilon, options.dp_delta, options.generator, options.resume)
     if team.many and (options.adapt or options.dp_epsilon is not None):
@@ -191,8 +193,6 @@ def _check_people(population: dict[str, Any], options: TrainOptions) -> None:
 
 
 def _check_target(options: TrainOptions) -> None:
-    if options.adapt and (options.dp_epsilon is not None or options.resume):
-        raise OptionError("--adapt: goes with neither --dp-epsilon nor --resume; leave that out.")
     if options.out.suffix != ".safetensors":
         raise OptionError(f"--out {options.out}: a checkpoint is a .safetensors file; name it so.")
     try:
