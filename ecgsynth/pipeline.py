@@ -270,7 +270,7 @@ class _Worker:
 
     def make(self, part: range) -> _Block:
         """Draw the records of `part`, and draw again those that fail."""
-        from ecgsynth.fidelity.gate import check_record
+        from ecgsynth.fidelity.gate import check_records
 
         pending = dict.fromkeys(part, 0)
         turned_down: dict[int, list[str]] = {i: [] for i in part}
@@ -278,7 +278,7 @@ class _Worker:
         while pending:
             indices, attempts = list(pending), list(pending.values())
             drawn = self.sampler.draw(self.wish, indices, attempts)
-            verdicts = [check_record(record, self.calibration) for record in drawn]
+            verdicts = check_records(drawn, self.calibration)
             # Judged together: faster than one by one, and the same.
             sound = [record for record, verdict in zip(drawn, verdicts, strict=True) if verdict.passed]
             near = iter(self.copies.judge(sound))

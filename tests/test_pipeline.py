@@ -12,8 +12,10 @@ from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import GateError, OptionError, OutputError
 from ecgsynth.export import verify_dataset
 from ecgsynth.fidelity import gate
+from ecgsynth.fidelity.calibration import Calibration
 from ecgsynth.fidelity.gate import Verdict
 from ecgsynth.pipeline import GenerateOptions, Summary, generate_dataset
+from ecgsynth.records import Record
 
 
 def make(out: Path, **changes: object) -> Summary:
@@ -60,15 +62,17 @@ def test_fewer_records_are_a_prefix(tmp_path: Path) -> None:
 
 
 def test_a_failing_draw_is_drawn_again_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seen = gate.check_record, []
+    real, seen = gate.check_records, []
 
-    def strict(record: object, calibration: object) -> Verdict:
-        seen.append(record)
-        if record.extra["attempt"] == "0" and record.extra["index"] == "2":  # type: ignore[attr-defined]
-            return Verdict(False, {}, ("rate: too fast",))
-        return real(record, calibration)  # type: ignore[arg-type]
+    def strict(records: list[Record], calibration: Calibration) -> list[Verdict]:
+        seen.extend(records)
+        wrong = Verdict(False, {}, ("rate: too fast",))
+        return [
+            wrong if (record.extra["attempt"], record.extra["index"]) == ("0", "2") else verdict
+            for record, verdict in zip(records, real(records, calibration), strict=True)
+        ]
 
-    monkeypatch.setattr(gate, "check_record", strict)
+    monkeypatch.setattr(gate, "check_records", strict)
     summary = make(tmp_path / "af", rhythm="nsr", ectopy=0.0)
     assert summary.rejected["rate"] >= 1 and len(seen) > 6
     lines = [json.loads(line) for line in (tmp_path / "af/manifest.jsonl").read_text().splitlines()]
@@ -111,7 +115,8 @@ def test_without_the_copy_gate_the_card_says_so_loudly(tmp_path: Path) -> None:
 def test_a_record_that_keeps_failing_stops_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "check_record", lambda *_: Verdict(False, {}, ("rate: never right",)))
+    never = Verdict(False, {}, ("rate: never right",))
+    monkeypatch.setattr(gate, "check_records", lambda records, _: [never] * len(records))
     with pytest.raises(GateError, match=r"afib00000: failed the gate 3 times.*never right"):
         make(tmp_path / "af", max_redraws=2)
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +13,17 @@ from typing import Any
 import numpy as np
 
 from ecgsynth.errors import CheckpointError
-from ecgsynth.fidelity.evidence import INPUTS, Evidence
+from ecgsynth.fidelity.trees import Trees
 from ecgsynth.rhythms import RHYTHMS, Rhythm
 
-VERSION = 1
+VERSION = 2
 #: The calibration that ships with the package.
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "gate.json"
 
 #: Frequency of the oscillation in Hz: 150 to 500/min in fibrillation, 180 to 350/min in flutter (ESC-VA).
 OSCILLATION_HZ = {"vf": (1.5, 9.0), "vflutter": (3.0, 6.0)}
+#: Types in which the arrays of trees are stored, little-endian.
+_STORED = {"feature": "<i2", "threshold": "<f4", "leaf": "<f4", "owner": "<i2", "base": "<f8"}
 
 Bound = tuple[float, float]
 
@@ -35,20 +39,24 @@ class Calibration:
     integrity : mapping of str to (low, high)
         Bounds of the raw-signal numbers, equal for all rhythms; infinite where an end is free.
     rhythms : mapping of str to mapping of str to (low, high)
-        Bounds per rhythm.
+        Bounds per rhythm. ``looks_<fault>`` and, in records with the eight independent leads,
+        ``looks_<fault>_12`` are log-odds of ``faults``.
     people : mapping of str to int
         Training people behind each rhythm's bounds.
-    evidence : Evidence or None
-        The model behind the number ``evidence``; None leaves that check out.
+    evidence : Trees or None
+        What tells rhythms apart, behind the number ``evidence``; None leaves that check out.
+    faults : Trees or None
+        What tells faults from sound recordings, one output per fault.
     fitted : mapping of str to mapping of str to float
-        How each rhythm's bounds were fitted: ``pad``, ``records``, ``pass_out_of_fold``.
+        How each rhythm's bounds were fitted: ``records``, ``tail``, ``pass_out_of_fold``.
     """
 
     split: str
     integrity: Mapping[str, Bound]
     rhythms: Mapping[str, Mapping[str, Bound]]
     people: Mapping[str, int] = field(default_factory=dict)
-    evidence: Evidence | None = None
+    evidence: Trees | None = None
+    faults: Trees | None = None
     fitted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def bounds(self, rhythm: str) -> Mapping[str, Bound]:
@@ -60,7 +68,8 @@ def table_bounds(rhythm: Rhythm) -> dict[str, Bound]:
     """Bounds from the rhythm table alone, for a rhythm without enough real people."""
     if not rhythm.has_beats:
         return {"dominant_hz": OSCILLATION_HZ[rhythm.name]}
-    return {"rate": (float(rhythm.rate[0]), float(rhythm.rate[1])), "nrmssd": rhythm.irregular}
+    low, high = rhythm.rate
+    return {"rate_most": (float(low), np.inf), "rate_least": (0.0, float(high)), "nrmssd": rhythm.irregular}
 
 
 def failures(numbers: Mapping[str, float], bounds: Mapping[str, Bound]) -> list[str]:
@@ -90,33 +99,42 @@ def load_calibration(path: Path | None = None) -> Calibration:
             f"gate calibration {path}: version {found!r}, expected {VERSION}; run scripts/calibrate_gate.py."
         )
     try:
-        rhythms = {name: _read_bounds(entry["bounds"]) for name, entry in data["rhythms"].items()}
         return Calibration(
             str(data["split"]),
             _read_bounds(data["integrity"]),
-            rhythms,
+            {name: _read_bounds(entry["bounds"]) for name, entry in data["rhythms"].items()},
             {name: int(entry["people"]) for name, entry in data["rhythms"].items()},
-            _read_evidence(data["evidence"]),
+            _read_trees(data["evidence"]),
+            _read_trees(data["faults"]),
             {name: entry.get("fitted", {}) for name, entry in data["rhythms"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
         raise CheckpointError(
             f"gate calibration {path}: field missing or wrong ({error}); run scripts/calibrate_gate.py."
         ) from error
 
 
-def _read_evidence(entry: Mapping[str, Any] | None) -> Evidence | None:
+def _read_trees(entry: Mapping[str, Any] | None) -> Trees | None:
     if entry is None:
         return None
-    if list(entry["inputs"]) != list(INPUTS):
-        raise ValueError(f"evidence inputs {entry['inputs']}")
-    centre, scale, weights, bias = (
-        np.asarray(entry[k], dtype=np.float64) for k in ("centre", "scale", "weights", "bias")
-    )
-    groups = tuple(str(name) for name in entry["groups"])
-    if weights.shape != (len(groups), 2 * len(INPUTS)) or bias.shape != (len(groups),):
-        raise ValueError(f"evidence weights of shape {weights.shape}")
-    return Evidence(centre, scale, groups, weights, bias)
+    inputs, outputs = (tuple(str(name) for name in entry[k]) for k in ("inputs", "outputs"))
+    trees, depth = int(entry["trees"]), int(entry["depth"])
+    shapes: dict[str, tuple[int, ...]] = {
+        "feature": (trees, 2**depth - 1), "threshold": (trees, 2**depth - 1), "leaf": (trees, 2**depth),
+        "owner": (trees,), "base": (len(outputs),),
+    }  # fmt: skip
+    raw = zlib.decompress(base64.b64decode(entry["data"], validate=True))
+    arrays, at = {}, 0
+    for name, shape in shapes.items():
+        size = int(np.prod(shape)) * np.dtype(_STORED[name]).itemsize
+        arrays[name] = np.frombuffer(raw[at : at + size], dtype=_STORED[name]).reshape(shape)
+        at += size
+    feature, owner = arrays["feature"], arrays["owner"]
+    if at != len(raw) or feature.min() < 0 or feature.max() >= len(inputs):
+        raise ValueError("trees that do not fit their inputs")
+    if owner.min() < 0 or owner.max() >= len(outputs):
+        raise ValueError("trees that do not fit their outputs")
+    return Trees(inputs, outputs, feature, arrays["threshold"], arrays["leaf"], owner, arrays["base"])
 
 
 def _read_bounds(entry: Mapping[str, Sequence[float | None]]) -> dict[str, Bound]:
@@ -127,12 +145,13 @@ def _read_bounds(entry: Mapping[str, Sequence[float | None]]) -> dict[str, Bound
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
-    """Write a calibration as JSON; free ends become null."""
+    """Write a calibration as JSON; free ends become null, trees one compressed block each."""
     data = {
         "version": VERSION,
         "split": calibration.split,
         "integrity": _plain_bounds(calibration.integrity),
-        "evidence": _plain_evidence(calibration.evidence),
+        "evidence": _plain_trees(calibration.evidence),
+        "faults": _plain_trees(calibration.faults),
         "rhythms": {
             name: {
                 "people": calibration.people.get(name, 0),
@@ -149,8 +168,14 @@ def _plain_bounds(bounds: Mapping[str, Bound]) -> dict[str, list[float | None]]:
     return {k: [round(v, 4) if np.isfinite(v) else None for v in pair] for k, pair in bounds.items()}
 
 
-def _plain_evidence(model: Evidence | None) -> dict[str, Any] | None:
+def _plain_trees(model: Trees | None) -> dict[str, Any] | None:
     if model is None:
         return None
-    arrays = {k: np.round(getattr(model, k), 5).tolist() for k in ("centre", "scale", "weights", "bias")}
-    return {"inputs": list(INPUTS), "groups": list(model.groups), **arrays}
+    raw = b"".join(getattr(model, name).astype(kind).tobytes() for name, kind in _STORED.items())
+    return {
+        "inputs": list(model.inputs),
+        "outputs": list(model.outputs),
+        "trees": len(model.feature),
+        "depth": int(np.log2(model.leaf.shape[1])),
+        "data": base64.b64encode(zlib.compress(raw, 9)).decode("ascii"),
+    }

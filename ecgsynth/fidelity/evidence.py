@@ -1,23 +1,22 @@
-"""Does a stretch look more like the rhythm it claims than like another? Log-odds from a small linear model.
+"""What a stretch looks like: which rhythm, and which fault. Log-odds from boosted trees.
 
 One number alone parts real rhythms badly: a sinus record can have no visible P wave in one lead, a
-fibrillation can be fast and nearly regular. Together they do. The model is a multinomial logistic
-regression on the gate's own numbers and their squares, fitted on real training people only; it never sees
-a generator.
+fibrillation can be fast and nearly regular. Together they do. The trees are fitted on real training people
+and on faults planted in their recordings; they never see a generator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.trees import ABSENT, Trees, fit_trees
+
 Array = NDArray[np.float64]
 
-#: Rhythms that the model parts, by the group they are one of. Other rhythms are judged by bounds only: too
-#: few people, or too like one of these to be told from it without a second lead.
+#: Rhythms that are told apart, by the group they are one of. The others have too few people.
 GROUP_OF = {
     "nsr": "sinus",
     "sinus_bradycardia": "sinus",
@@ -25,120 +24,130 @@ GROUP_OF = {
     "sinus_arrhythmia": "sinus",
     "avb1": "sinus",
     "afib": "afib",
+    "aflutter": "aflutter",
+    "svt": "svt",
     "bigeminy": "bigeminy",
     "trigeminy": "trigeminy",
+    "paced": "paced",
     "vt": "vt",
     "vf": "vf",
     "vflutter": "vf",
 }
-#: Numbers used, and whether their logarithm is. The rate is not one of them: it has bounds of its own, and a
-#: fast sinus rhythm must not look like fibrillation because of it.
-INPUTS = {
-    "nrmssd": True,
-    "rr_step": True,
-    "alternate_2": False,
-    "alternate_3": False,
-    "repeat_2": False,
-    "repeat_3": False,
-    "p_share": False,
-    "p_score": True,
-    "qrs_ms": True,
-    "likeness": False,
-    "dominant_hz": True,
-    "concentration": False,
-    "peakedness": True,
-    "quiet": False,
-}
-#: Inputs are clipped to this many scales from their centre, so that no single one decides.
-CLIP = 4.0
+#: Groups whose name a fault's trees may ask for: what is a fault in one is how another looks.
+CLAIMS = ("sinus", "afib", "aflutter", "vt", "vf")
+#: Leads that the trees know by name; of others they only know the signal.
+PLACES = {"I": "I", "II": "II", "MLII": "II", "V1": "V1", "V5": "V5"}
+#: Numbers that no tree sees: they depend on how a file was cut, on its labels, or on the recorder's filters
+#: and mains, which are others in a database that the trees have not seen.
+LEFT_OUT = (
+    "offset", "beats", "missing", "lead_uv", "sensitivity", "precision", "sensitivity_1", "sensitivity_2",
+    "precision_1", "precision_2", "seconds", "narrow", "line", "line_hz", "reach_99.99",
+)  # fmt: skip
+#: Numbers that do not count for the rhythm: rates have bounds of their own, and a slow fibrillation that was
+#: asked for must not look like sinus rhythm because of it.
+RATES = ("rate", "mean_rate", "rate_least", "rate_most")
+#: Rounds of boosting and shrinkage, for rhythms and for faults.
+RHYTHM_ROUNDS, FAULT_ROUNDS, SHRINKAGE = 100, 160, 0.1
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The fitted model.
+def context(rhythm: str | None, lead: str) -> dict[str, float]:
+    """The lead, and with a ``rhythm`` what is claimed, as inputs of 0 and 1."""
+    place = PLACES.get(lead, "")
+    inputs = {f"lead_{name}": float(name == place) for name in ("I", "II", "V1", "V5")}
+    if rhythm is not None:
+        group = GROUP_OF.get(rhythm, "")
+        inputs |= {f"claims_{name}": float(name == group) for name in CLAIMS}
+    return inputs
 
-    Attributes
-    ----------
-    centre, scale : float64 array [inputs]
-        Median and spread of the (log) inputs over training stretches, in the order of `INPUTS`.
-    groups : tuple of str
-    weights : float64 array [groups, 2 * inputs]
-        For the standardised inputs and their squares.
-    bias : float64 array [groups]
+
+def log_odds_many(
+    model: Trees | None, rows: Sequence[tuple[Mapping[str, float], str, str]]
+) -> list[tuple[float, str] | None]:
+    """Natural log-odds of each rhythm's group against the likeliest other, and the likeliest of all.
+
+    Rows are numbers, lead and rhythm. None where the rhythm has no group in the model or there is no model.
     """
-
-    centre: Array
-    scale: Array
-    groups: tuple[str, ...]
-    weights: Array
-    bias: Array
-
-
-def inputs_of(numbers: Mapping[str, float]) -> Array:
-    """Raw inputs [inputs], logarithms taken, NaN where a number is absent."""
-    values = np.array([numbers.get(name, np.nan) for name in INPUTS])
-    logged = np.fromiter(INPUTS.values(), dtype=bool)
-    values[logged] = np.log(np.maximum(values[logged], 1e-3))
-    return values
+    if model is None:
+        return [None] * len(rows)
+    scores = model.scores([{**numbers, **context(None, lead)} for numbers, lead, _ in rows])
+    return [
+        _against_best(model, row, GROUP_OF.get(rhythm))
+        for row, (*_, rhythm) in zip(scores, rows, strict=True)
+    ]
 
 
-def _design(raw: Array, centre: Array, scale: Array) -> Array:
-    """Standardised inputs and their squares [..., 2 * inputs]; an absent input says nothing (0)."""
-    z = np.clip((raw - centre) / scale, -CLIP, CLIP)
-    z = np.where(np.isfinite(z), z, 0.0)
-    return np.concatenate([z, z**2 / CLIP], axis=-1)
-
-
-def log_odds(model: Evidence, numbers: Mapping[str, float], rhythm: str) -> float | None:
-    """Natural log-odds of ``rhythm``'s group against the likeliest other group; None if it has no group."""
-    group = GROUP_OF.get(rhythm)
-    if group not in model.groups:
+def _against_best(model: Trees, scores: Array, group: str | None) -> tuple[float, str] | None:
+    if group not in model.outputs:
         return None
-    scores = model.weights @ _design(inputs_of(numbers), model.centre, model.scale) + model.bias
-    own = model.groups.index(str(group))
-    return float(scores[own] - np.delete(scores, own).max())
+    own = model.outputs.index(group)
+    others = np.delete(np.arange(len(scores)), own)
+    best = int(others[scores[others].argmax()])
+    odds = float(scores[own] - scores[best])
+    return odds, str(group) if odds > 0 else model.outputs[best]
 
 
-def likeliest(model: Evidence, numbers: Mapping[str, float]) -> str:
-    """The group that the numbers look most like."""
-    scores = model.weights @ _design(inputs_of(numbers), model.centre, model.scale) + model.bias
-    return model.groups[int(scores.argmax())]
+def log_odds(model: Trees, numbers: Mapping[str, float], lead: str, rhythm: str) -> tuple[float, str] | None:
+    """The same for one row."""
+    return log_odds_many(model, [(numbers, lead, rhythm)])[0]
 
 
-def fit_evidence(
-    rows: Sequence[Mapping[str, float]], rhythms: Sequence[str], people: Sequence[str]
-) -> Evidence:
-    """Fit the model; each person weighs the same within a rhythm, each group the same.
+def fault_odds_many(
+    model: Trees | None, rows: Sequence[tuple[Mapping[str, float], str, str]]
+) -> list[dict[str, float]]:
+    """Log-odds of each fault, in stretches (numbers, lead, rhythm they claim to be), as ``looks_<fault>``."""
+    if model is None:
+        return [{} for _ in rows]
+    scores = model.scores([{**numbers, **context(rhythm, lead)} for numbers, lead, rhythm in rows])
+    names = [f"looks_{name}" for name in model.outputs]
+    return [dict(zip(names, row.tolist(), strict=True)) for row in scores]
 
-    Within a group rhythms weigh as the square root of their people, so that the rare ones are heard.
 
-    Stretches whose rhythm has no group are left out. Needs scikit-learn.
+def table(rows: Sequence[Mapping[str, float]], inputs: Sequence[str]) -> NDArray[np.float32]:
+    """Rows of named numbers as an array [rows, inputs]."""
+    return np.array([[row.get(name, ABSENT) for name in inputs] for row in rows], dtype=np.float32)
+
+
+def inputs_of(rows: Sequence[Mapping[str, float]], without: Sequence[str] = ()) -> tuple[str, ...]:
+    """Names of the numbers in any of ``rows`` that trees may see, sorted."""
+    names = set().union(*(set(row) for row in rows))
+    return tuple(sorted(names - set(LEFT_OUT) - set(without)))
+
+
+def fit_rhythms(
+    rows: Sequence[Mapping[str, float]], rhythms: Sequence[str], leads: Sequence[str], people: Sequence[str],
+    rounds: int = RHYTHM_ROUNDS,
+) -> Trees:  # fmt: skip
+    """Trees that tell the groups of rhythms apart; rows whose rhythm has no group are left out.
+
+    Each person weighs the same within a rhythm, a rhythm as the square root of its people. With fewer than
+    three groups there are no scores per group: ValueError.
     """
-    from sklearn.linear_model import LogisticRegression
-
     index = [i for i, rhythm in enumerate(rhythms) if rhythm in GROUP_OF]
-    raw = np.stack([inputs_of(rows[i]) for i in index])
+    known = [{**rows[i], **context(None, leads[i])} for i in index]
     labels = np.array([GROUP_OF[rhythms[i]] for i in index])
-    weight = _equal(np.array([f"{rhythms[i]}/{people[i]}" for i in index]))
-    own = np.array([rhythms[i] for i in index])
-    for rhythm in np.unique(own):
-        weight[own == rhythm] /= np.sqrt(weight[own == rhythm].sum())
+    if len(np.unique(labels)) < 3:
+        raise ValueError(f"rhythms to tell apart: {np.unique(labels).tolist()}, needed are 3 groups or more")
+    weights = equal_weights([f"{rhythms[i]}/{people[i]}" for i in index])
     for group in np.unique(labels):
-        weight[labels == group] /= weight[labels == group].sum()
-    weight *= len(weight) / weight.sum()
-    centre = np.nanmedian(raw, axis=0)
-    low, high = np.nanquantile(raw, (0.05, 0.95), axis=0)
-    scale = np.maximum((high - low) / 3.3, 1e-3)
-    model = LogisticRegression(C=0.3, max_iter=2000)
-    model.fit(_design(raw, centre, scale), labels, sample_weight=weight)
-    groups = tuple(str(name) for name in model.classes_)
-    weights, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
-    if len(groups) == 2:  # one row for the second of two groups
-        weights, bias = np.concatenate([0 * weights, weights]), np.concatenate([0 * bias, bias])
-    return Evidence(centre, scale, groups, weights, bias)
+        weights[labels == group] /= np.sqrt(weights[labels == group].sum())
+    inputs = inputs_of(known, RATES)
+    weights *= len(weights) / weights.sum()
+    return fit_trees(table(known, inputs), labels, weights, inputs, rounds=rounds, rate=SHRINKAGE)
 
 
-def _equal(owners: NDArray[np.str_]) -> Array:
-    """Weights [records] that sum to 1 for each owner."""
-    _, owner = np.unique(owners, return_inverse=True)
+def fit_fault(
+    name: str, sound: NDArray[np.float32], damaged: NDArray[np.float32], people: tuple[Sequence[str],
+    Sequence[str]], inputs: tuple[str, ...], rounds: int = FAULT_ROUNDS,
+) -> Trees:  # fmt: skip
+    """Trees that tell ``damaged`` from ``sound`` rows [rows, inputs]; sides and people weigh the same."""
+    weights = np.concatenate([w / w.sum() for w in (equal_weights(side) for side in people)])
+    labels = np.r_[np.zeros(len(sound), dtype=np.int64), np.ones(len(damaged), dtype=np.int64)]
+    weights *= len(weights) / weights.sum()
+    rows = np.concatenate([sound, damaged])
+    return fit_trees(rows, labels, weights, inputs, rounds=rounds, rate=SHRINKAGE, name=name)
+
+
+def equal_weights(owners: Sequence[str]) -> Array:
+    """Weights [rows] that sum to 1 for each owner."""
+    _, owner = np.unique(np.asarray(owners), return_inverse=True)
     return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)

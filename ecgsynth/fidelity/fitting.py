@@ -1,4 +1,4 @@
-"""Fitting the gate's bounds on real training people: quantiles, widened as far as unseen people ask."""
+"""Fitting the gate's bounds on real training people, so that all checks together pass nearly all of them."""
 
 from __future__ import annotations
 
@@ -8,103 +8,94 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.allocation import WORTH, Scores, limits_at, share_out
 from ecgsynth.fidelity.calibration import Bound, failures
 from ecgsynth.rhythms import Rhythm
 
 Array = NDArray[np.float64]
+Rows = Sequence[Mapping[str, float]]
 
-#: Fewest people for whom bounds are fitted without the rhythm table's.
-ENOUGH_PEOPLE = 8
-#: Widening of a fitted range in spreads (median to 5 or 95 % quantile), tried in turn.
-PADS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-#: With fewer people than this, the numbers that measure the detector and the noise more than the rhythm take
-#: in the bounds fitted on all rhythms with beats together.
+#: Share of stretches of people who were not fitted on that must pass all checks, over folds of training
+#: people.
+AIM = 0.985
+#: Shares of people whom the scores of one kind of record (one lead, twelve leads) may turn down, tried in
+#: turn until `AIM` is reached.
+BUDGETS = (0.012, 0.01, 0.008, 0.006, 0.004, 0.002)
+#: All other checks are for what no real person shows: they leave out next to nobody and are widened by so
+#: many spreads (median to 5 or 95 % quantile).
+TAIL, WIDE_PAD = 0.0002, 1.0
+#: Share of planted faults that a limit needs to find; see `score_bounds`.
+ENOUGH = 0.985
+#: With fewer people than this there is nothing to share out: bounds are their extremes, widened by
+#: `FEW_PAD` spreads over the square root of people, but at least by `WIDE_PAD` where the check is no score;
+#: they take in those of all rhythms with beats together where the check is of `POOLED`.
 MANY_PEOPLE = 30
-POOLED_ENDS = {
-    "nrmssd": "high",
-    "rr_step": "high",
-    "likeness": "low",
-    "sensitivity": "low",
-    "precision": "low",
-}
-#: Widening where there are fewer, divided by the square root of people.
 FEW_PAD = 1.5
-#: Share of real stretches that a fitted end leaves out. Most of the 2 % that may fail goes to the check that
-#: parts the rhythms best; what the others leave out are mostly the same noisy stretches.
-TAIL = 0.001
-TAILS = {"evidence": 0.02, "rate": 0.002}
-#: Log-odds are those of people the model did not see already; they are widened by this over the square root
-#: of people, whatever the other numbers get.
-EVIDENCE_PAD = 1.5
-#: With no more people than this a tail of 1 % is one person's worst strips, and holding it would let every
-#: other rhythm pass; the check is kept sharp instead and its pass rate on real people stays unresolved.
-VERY_FEW = 10
-FEW_TAIL = 0.03
+#: With fewer people than this, only faults are looked for that no rhythm looks like.
+ENOUGH_PEOPLE = 8
+PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
+#: Fewest strips with a fault that count when scores share out their false alarms.
+FEWEST_PLANTED = 20
 #: A fitted rate is held to the rhythm table's range widened by this share, unless over 1 % of real stretches
 #: of the rhythm lie outside of that (the detector's mistakes, or loose labels).
 RATE_SLACK = 0.15
-#: Share of stretches of people who were not fitted on that must pass, over folds of training people.
-AIM = 0.98
 
 #: Numbers that may only vary within what they can be at all.
 NATURAL = {
-    "sensitivity": (0.0, 1.0),
-    "precision": (0.0, 1.0),
-    "likeness": (-1.0, 1.0),
-    "p_share": (-1.0, 1.0),
-    "quiet": (0.0, 1.0),
+    "bsqi": (0.0, 1.0), "psqi": (0.0, 1.0),
+    "bassqi": (0.0, 1.0), "likeness": (-1.0, 1.0), "p_share": (-1.0, 1.0), "quiet": (0.0, 1.0),
     "concentration": (0.0, 1.0),
-}
-NON_NEGATIVE = (
-    "rate",
-    "nrmssd",
-    "rr_step",
-    "qrs_ms",
-    "flat_s",
-    "clipped_s",
-    "span_low",
-    "span_high",
-    "peakedness",
-)
+}  # fmt: skip
+NON_NEGATIVE = ("rate_least", "rate_most", "nrmssd", "rr_step", "qrs_ms", "peakedness", "qtc_ms", "pr_ms",
+                "p_ms", "flat_s", "clipped_s", "plateaus", "span_low", "span_high")  # fmt: skip
 
 #: Which ends of a number are held: "low" has a lower bound, "high" an upper one, "both" both.
-INTEGRITY_ENDS = {"flat_s": "high", "clipped_s": "high", "span_low": "low", "span_high": "high"}
+INTEGRITY_ENDS = {"flat_s": "high", "clipped_s": "high"}
+#: Integrity bounds are at least these: shorter runs of equal samples are rounding, not a fault (in seconds).
+INTEGRITY_FLOOR = {"flat_s": 0.3, "clipped_s": 0.03}
 BEAT_ENDS = {
-    "rate": "both",
-    "nrmssd": "both",
-    "rr_step": "both",
-    "likeness": "low",
-    "sensitivity": "low",
-    "precision": "low",
+    "rate_least": "high", "rate_most": "low", "nrmssd": "both", "rr_step": "both", "likeness": "low",
     "evidence": "low",
-}
+    "bsqi": "low", "peakedness": "low", "psqi": "low", "bassqi": "low", "qrs_mv": "both", "span_low": "low",
+    "span_high": "high",
+}  # fmt: skip
+#: Beats must agree with a detector as they do in all but this share of real annotated strips.
+AGREEMENT, AGREEMENT_TAIL = ("sensitivity", "precision"), 0.01
+#: Of rhythms whose beats are conducted: level after the QRS, T wave, and QT mean something there.
+CONDUCTED_ENDS = {"st_mv": "both", "t_mv": "both", "t_share": "both", "qtc_ms": "both"}
+#: Of rhythms with P waves that the QRS follows.
+P_ENDS = {"p_share": "low", "pr_ms": "both", "p_ms": "both", "p_mv": "both"}
 NO_BEAT_ENDS = {
-    "dominant_hz": "both",
-    "concentration": "low",
-    "peakedness": "high",
-    "quiet": "high",
-    "evidence": "low",
-}
+    "dominant_hz": "both", "concentration": "low", "peakedness": "high", "quiet": "high", "evidence": "low",
+    "bassqi": "low", "span_low": "low", "span_high": "high",
+}  # fmt: skip
 PATTERN_ENDS = {
     "bigeminy": {"pattern_2": "low"},
     "atrial_bigeminy": {"pattern_2": "low"},
     "trigeminy": {"pattern_3": "low"},
 }
+#: With fewer than `MANY_PEOPLE`, these take in the bounds of all rhythms with beats together: they measure
+#: the detector and the noise more than the rhythm.
+POOLED = ("nrmssd", "rr_step", "likeness", "bsqi",
+          "peakedness", "psqi", "bassqi", "qrs_mv", "t_mv", "t_share", "st_mv", "qtc_ms", "p_ms", "p_mv",
+          "span_low", "span_high")  # fmt: skip
 
 #: QRS width is held where it belongs to the rhythm: conducted beats are narrow, ventricular ones wide.
 NARROW = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "afib")
 WIDE = ("vt", "idioventricular")
-#: Integrity bounds are at least these: shorter runs of equal samples are rounding, not a fault (in seconds).
-INTEGRITY_FLOOR = {"flat_s": 0.3, "clipped_s": 0.03}
+#: Rhythms without a P wave before each QRS whose beats are conducted nevertheless.
+CONDUCTED = ("afib", "aflutter", "svt")
 
 
 def ends_of(rhythm: Rhythm) -> dict[str, str]:
-    """The checks of a rhythm: number -> which ends are held."""
+    """The checks of a rhythm but for those of faults: number -> which ends are held."""
     if not rhythm.has_beats:
         return dict(NO_BEAT_ENDS)
     ends = BEAT_ENDS | PATTERN_ENDS.get(rhythm.name, {})
+    if rhythm.p_wave == "required" or rhythm.name in CONDUCTED:
+        ends |= CONDUCTED_ENDS
     if rhythm.p_wave == "required":
-        ends["p_share"] = "low"
+        ends |= P_ENDS
     elif rhythm.p_wave == "forbidden":
         ends["p_share"] = "high"
     if rhythm.name in NARROW or rhythm.name in WIDE:
@@ -112,15 +103,15 @@ def ends_of(rhythm: Rhythm) -> dict[str, str]:
     return ends
 
 
-def fit_bounds(
-    rows: Sequence[Mapping[str, float]], weights: Array, ends: Mapping[str, str], pad: float
-) -> dict[str, Bound]:
-    """Weighted quantile range of each number, widened by ``pad`` spreads (``evidence``: by its own).
+def is_score(name: str) -> bool:
+    """Whether a number is log-odds from trees."""
+    return name == "evidence" or name.startswith("looks_")
 
-    ``weights`` [rows] sum to 1 for each person.
 
-    A spread is the distance from the median to the 5 or 95 % quantile on that side. Numbers seen in fewer
-    than 4 rows get no bound.
+def fit_bounds(rows: Rows, weights: Array, ends: Mapping[str, str]) -> dict[str, Bound]:
+    """Weighted quantile range of each number, widened as `TAIL` and `MANY_PEOPLE` say.
+
+    ``weights`` [rows] sum to 1 for each person. Numbers seen in fewer than 4 rows get no bound.
     """
     bounds: dict[str, Bound] = {}
     for name, end in ends.items():
@@ -128,15 +119,11 @@ def fit_bounds(
         seen = np.isfinite(values)
         if seen.sum() < 4:
             continue
-        tail = TAILS.get(name, TAIL)
-        people = float(weights.sum())
-        wider = pad
-        if name == "evidence":
-            wider = max(EVIDENCE_PAD / np.sqrt(people), 0.5 * pad if people < MANY_PEOPLE else 0.0)
-            if people < VERY_FEW + 0.5:
-                tail, wider = FEW_TAIL, 0.0
+        people = float(weights[seen].sum())
+        tail = TAIL if people >= MANY_PEOPLE else 0.0
         at = (tail, 0.05, 0.5, 0.95, 1 - tail)
         least, low, mid, high, most = _quantiles(values[seen], weights[seen], at)
+        wider = max(FEW_PAD / float(np.sqrt(people)), 0.0 if is_score(name) else WIDE_PAD)
         lowest, highest = NATURAL.get(name, (0.0 if name in NON_NEGATIVE else -np.inf, np.inf))
         bounds[name] = (
             float(max(lowest, least - wider * (mid - low))) if end != "high" else -np.inf,
@@ -145,10 +132,24 @@ def fit_bounds(
     return bounds
 
 
-def widen_to(bounds: dict[str, Bound], other: Mapping[str, Bound]) -> None:
-    """Make each bound take in the one of the same name in ``other``, where that is finite."""
+def fit_agreement(rows: Rows, weights: Array) -> dict[str, Bound]:
+    """Lower bounds of `AGREEMENT`, from annotated strips of all rhythms with beats together."""
+    bounds = {}
+    for name in AGREEMENT:
+        values = np.array([row.get(name, np.nan) for row in rows])
+        seen = np.isfinite(values)
+        if seen.any():
+            low = _quantiles(values[seen], weights[seen], (AGREEMENT_TAIL,))[0]
+            bounds[name] = (float(low), np.inf)
+    return bounds
+
+
+def widen_to(
+    bounds: dict[str, Bound], other: Mapping[str, Bound], names: Sequence[str] | None = None
+) -> None:
+    """Make each bound (of ``names``, if given) take in that of the same name in ``other``, where finite."""
     for name, (low, high) in other.items():
-        if name in bounds:
+        if name in bounds and (names is None or name in names):
             own = bounds[name]
             bounds[name] = (
                 min(low, own[0]) if np.isfinite(low) else own[0],
@@ -156,68 +157,152 @@ def widen_to(bounds: dict[str, Bound], other: Mapping[str, Bound]) -> None:
             )
 
 
-def hold_rate(
-    bounds: dict[str, Bound], rows: Sequence[Mapping[str, float]], weights: Array, table: Mapping[str, Bound]
-) -> None:
-    """Narrow the bound of ``rate`` to the table's range and 15 %, where real stretches allow it."""
-    if "rate" not in bounds or "rate" not in table:
-        return
-    low, high = table["rate"][0] * (1 - RATE_SLACK), table["rate"][1] * (1 + RATE_SLACK)
-    values = np.array([row.get("rate", np.nan) for row in rows])
-    outside = (values < low) | (values > high)
-    if np.average(outside, weights=weights) <= 0.01:
-        bounds["rate"] = (max(low, bounds["rate"][0]), min(high, bounds["rate"][1]))
+def hold_rate(bounds: dict[str, Bound], rows: Rows, weights: Array, table: Mapping[str, Bound]) -> None:
+    """Narrow the bounds of the rate to the table's range and 15 %, where real stretches allow it."""
+    for name, end in (("rate_most", 0), ("rate_least", 1)):
+        if name not in bounds or name not in table:
+            continue
+        edge = table[name][end] * (1 - RATE_SLACK if end == 0 else 1 + RATE_SLACK)
+        values = np.array([row.get(name, np.nan) for row in rows])
+        outside = values < edge if end == 0 else values > edge
+        if np.average(outside, weights=weights) <= 0.01:
+            low, high = bounds[name]
+            bounds[name] = (max(low, edge), high) if end == 0 else (low, min(high, edge))
+
+
+def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], plain_only: bool) -> None:
+    """Leave out, in place, fault scores that say too little in a rhythm of few people.
+
+    Those that find less than `WORTH` of the faults planted in it; with ``plain_only`` all but `PLAIN`.
+    """
+    for name in [name for name in bounds if name.startswith("looks_")]:
+        found = [
+            row[name] > bounds[name][1] for row in planted.get(name.removeprefix("looks_"), ()) if name in row
+        ]
+        unsure = plain_only and name.removeprefix("looks_").removesuffix("_12") not in PLAIN_FAULTS
+        if unsure or not found or float(np.mean(found)) < WORTH:
+            del bounds[name]
 
 
 def fit_rhythm(
-    rows: Sequence[Mapping[str, float]],
+    rows: Rows,
     people: Sequence[str],
     ends: Mapping[str, str],
     table: Mapping[str, Bound],
+    planted: Mapping[str, Rows] | None = None,
 ) -> tuple[dict[str, Bound], dict[str, float]]:
     """Bounds of one rhythm from its real stretches, and how they were found.
 
-    Each person weighs the same. With at least 8 people the widening is the smallest of `PADS` with
-    which the bounds of nine tenths of the people pass 98 % of the others; with fewer it is 1.5
-    over the square root of people, and the bounds take in those of the rhythm table.
+    Each person weighs the same. ``planted`` are rows of the same people with a fault, by its name and kind of
+    record (``splice``, ``splice_12``), and of other rhythms under this one's name; they say which score is
+    worth how many sound records, see :mod:`ecgsynth.fidelity.allocation`. With fewer than `MANY_PEOPLE` the
+    bounds are extremes and take in those of the rhythm table.
     """
     names, owner = np.unique(np.asarray(people), return_inverse=True)
     weights = np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
-    root = float(np.sqrt(len(names)))
     info = {"records": float(len(rows))}
-    if len(names) < ENOUGH_PEOPLE:
-        bounds = fit_bounds(rows, weights, ends, FEW_PAD / root)
+    faulty = planted or {}
+    if len(names) < MANY_PEOPLE:
+        bounds = fit_bounds(rows, weights, ends)
+        drop_unsure(bounds, faulty, len(names) < ENOUGH_PEOPLE)
         for name, (low, high) in table.items():
             seen = bounds.get(name, (low, high))
             bounds[name] = (min(low, seen[0]), max(high, seen[1]))
         hold_rate(bounds, rows, weights, table)
-        return bounds, info | {"pad": FEW_PAD}
-    rate = 0.0
-    for pad in PADS:
-        rate = _pass_out_of_fold(rows, weights, owner, ends, pad)
+        return bounds, info
+    plain = {name: end for name, end in ends.items() if not is_score(name)}
+    scores = tuple(name for name in ends if is_score(name))
+    tails: dict[str, float] = {}
+    for budget in BUDGETS if scores else (0.0,):
+        tails = score_tails(rows, weights, scores, faulty, budget)
+        rate = _pass_out_of_fold(rows, weights, owner, plain, tails, faulty)
         if rate >= AIM:
             break
-    bounds = fit_bounds(rows, weights, ends, pad)
+    few = _scores_of_few(rows, weights, scores)
+    bounds = fit_bounds(rows, weights, plain | dict.fromkeys(few, "high"))
+    drop_unsure(bounds, faulty, plain_only=False)
+    bounds |= score_bounds(rows, weights, tails, faulty)
     if "dominant_hz" in bounds:
-        low, high = table.get("dominant_hz", bounds["dominant_hz"])
-        bounds["dominant_hz"] = (min(low, bounds["dominant_hz"][0]), max(high, bounds["dominant_hz"][1]))
+        widen_to(bounds, table, ("dominant_hz",))
     hold_rate(bounds, rows, weights, table)
-    return bounds, info | {"pad": pad, "pass_out_of_fold": rate}
+    return bounds, info | {"budget": budget, "pass_out_of_fold": rate}
+
+
+def score_tails(
+    rows: Rows, weights: Array, names: Sequence[str], planted: Mapping[str, Rows], budget: float
+) -> dict[str, float]:
+    """Tail of each score worth its false alarms; one-lead and twelve-lead records have a budget each.
+
+    A kind of record that fewer than `MANY_PEOPLE` have gets none.
+    """
+    tails: dict[str, float] = {}
+    for twelve in (False, True):
+        checks = [name for name in names if name.endswith("_12") == twelve]
+        mine = [i for i, row in enumerate(rows) if twelve == _of_twelve(row)]
+        faulty = {
+            key: Scores.of(checks, [_high(row) for row in some])
+            for key, some in planted.items()
+            if key.endswith("_12") == twelve and len(some) >= FEWEST_PLANTED
+        }
+        if checks and float(weights[mine].sum()) >= MANY_PEOPLE:
+            sound = Scores.of(checks, [_high(rows[i]) for i in mine])
+            own = {name: name.removeprefix("looks_") for name in checks if name != "evidence"}
+            tails |= share_out(sound, weights[mine], faulty, budget, own)
+    return tails
+
+
+def _scores_of_few(rows: Rows, weights: Array, names: Sequence[str]) -> list[str]:
+    """Scores of twelve-lead records, where too few people have one to share anything out."""
+    mine = np.array([_of_twelve(row) for row in rows])
+    few = 0 < float(weights[mine].sum()) < MANY_PEOPLE
+    return [name for name in names if few and name.endswith("_12")]
+
+
+def _of_twelve(row: Mapping[str, float]) -> bool:
+    """Whether a row has scores of a twelve-lead record."""
+    return any(name.startswith("looks_") and name.endswith("_12") for name in row)
+
+
+def score_bounds(
+    rows: Rows, weights: Array, tails: Mapping[str, float], planted: Mapping[str, Rows]
+) -> dict[str, Bound]:
+    """Bounds of scores at their tails: evidence must not be low, the others not high.
+
+    A limit that is tighter than it takes to find `ENOUGH` of the faults ``planted`` is eased to that: beyond,
+    it only costs sound records.
+    """
+    limits = limits_at(Scores.of(tuple(tails), [_high(row) for row in rows]), weights, tails)
+    for name in limits:
+        own = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
+        if len(own) >= FEWEST_PLANTED:
+            limits[name] = max(limits[name], float(np.quantile(own, 1 - ENOUGH)))
+    return {
+        name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
+    }
+
+
+def _high(row: Mapping[str, float]) -> Mapping[str, float]:
+    """The row with evidence turned round, so that all scores are bad when they are high."""
+    return {**row, "evidence": -row["evidence"]} if "evidence" in row else row
 
 
 def _pass_out_of_fold(
-    rows: Sequence[Mapping[str, float]],
+    rows: Rows,
     weights: Array,
     owner: NDArray[np.int64],
-    ends: Mapping[str, str],
-    pad: float,
+    plain: Mapping[str, str],
+    tails: Mapping[str, float],
+    planted: Mapping[str, Rows],
 ) -> float:
     """Person-weighted share of stretches that pass bounds fitted on the other people, in 10 folds."""
     fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % 10
     passed = np.zeros(len(rows))
     for k in np.unique(fold):
         inside = np.flatnonzero(fold != k)
-        bounds = fit_bounds([rows[i] for i in inside.tolist()], weights[inside], ends, pad)
+        known = [rows[i] for i in inside.tolist()]
+        bounds = fit_bounds(known, weights[inside], plain) | score_bounds(
+            known, weights[inside], tails, planted
+        )
         for i in np.flatnonzero(fold == k).tolist():
             passed[i] = not failures(rows[i], bounds)
     return float(np.average(passed, weights=weights))

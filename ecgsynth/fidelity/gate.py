@@ -1,35 +1,76 @@
 """The first gate: whether a record is a plausible ECG of the rhythm it claims (tier 0 of the metrics).
 
-The gate looks at the signal with its own R-peak detector and believes no annotation. Its bounds come
-from real training people (:mod:`ecgsynth.fidelity.calibration`), not from a generator.
+The gate looks at the signal with its own R-peak detector and believes no annotation. Its bounds and trees
+come from real training people (:mod:`ecgsynth.fidelity.calibration`), not from a generator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import remove_baseline
 from ecgsynth.fidelity.calibration import Bound, Calibration, failures
-from ecgsynth.fidelity.evidence import Evidence, log_odds
-from ecgsynth.fidelity.integrity import integrity, lead_residual
-from ecgsynth.fidelity.rhythm import agreement, rhythm_numbers
+from ecgsynth.fidelity.evidence import fault_odds_many, log_odds_many
+from ecgsynth.fidelity.faults import FAULTS, known_narrow
+from ecgsynth.fidelity.integrity import derived, integrity, lead_residual
+from ecgsynth.fidelity.leads import rows_of_eight
+from ecgsynth.fidelity.measures import Measured, measure
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import RHYTHMS
 
 #: Largest RMS residual of a derived limb lead in uV (real PTB-XL: 0.5), rounding to 1 uV included.
 LEAD_LIMIT_UV = 5.0
+#: A residual that is nothing but rounding to 1 uV: the leads were not recorded but computed.
+DERIVED_UV = 1.0
 #: Shorter stretches than this are not judged for rhythm, in seconds.
 MIN_EPISODE = 4.0
 #: Shorter stretches than this are judged by rate only: irregularity and shape need more beats.
 MIN_FULL = 5.0
-#: Signal around an episode that the detector may run in on, in seconds.
-RUN_IN = 1.0
-#: Leads in which QRS and P wave are both clear; taken before others of about equal QRS energy.
-GOOD_LEADS = ("II", "MLII", "I")
+#: In shorter stretches than this, log-odds are less certain: their limits are eased by `SLACK`.
+SHORT, SLACK = 8.0, 1.5
+#: Checks that say nothing where beats are known to be ectopic, paced or with bundle branch block.
+WIDTHS = ("qrs_ms", "looks_wide_qrs", "looks_wide_qrs_12")
+#: Longer stretches than this are judged in pieces of `PIECE` seconds, at most `MOST_PIECES`, evenly spread.
+LONGEST, PIECE, MOST_PIECES = 15.0, 10.0, 6
+#: Checks of short stretches.
+_SHORT = ("rate_least", "rate_most", "dominant_hz")
+#: What a reason adds in words.
+_WORDS = {
+    "flat_s": "seconds without change",
+    "clipped_s": "seconds at the lead's own extreme",
+    "span_low": "mV from lowest to highest sample",
+    "span_high": "mV from lowest to highest sample",
+    "lead_uv": "uV between the limb leads and their sum",
+    "rate_least": "beats/min",
+    "rate_most": "beats/min",
+    "sensitivity": "of the annotated beats are found by a detector within 50 ms",
+    "precision": "of the beats of a detector are annotated within 50 ms",
+    "bsqi": "of the beats are seen by both detectors",
+    "psqi": "of the power in 5-40 Hz is in 5-15 Hz",
+    "bassqi": "of the power under 40 Hz is above 1 Hz",
+    "peakedness": "kurtosis: 3 is noise",
+    "likeness": "correlation of a beat with the median beat",
+    "nrmssd": "irregularity, RMSSD over mean RR",
+    "rr_step": "median change from RR to RR",
+    "p_share": "of what is before the QRS repeats from beat to beat",
+    "p_ms": "ms, P wave",
+    "pr_ms": "ms, PR interval",
+    "qrs_ms": "ms, QRS",
+    "qtc_ms": "ms, QT after Fridericia",
+    "p_mv": "mV, P wave",
+    "st_mv": "mV, ST level",
+    "t_mv": "mV, T wave",
+    "t_share": "of the QRS, T wave",
+    "qrs_mv": "log10 mV, QRS height",
+    "dominant_hz": "Hz, strongest frequency",
+    "concentration": "of the power around it",
+    "quiet": "of the samples near the baseline",
+}
+#: Numbers that trees see and people do not need: the outline of the beat, bands, leads.
+_DETAIL = ("at_", "joint_", "turn_", "arrow_", "band_", "net_", "r_", "s_", "p_I", "p_V", "t_I", "t_V",
+           "span_I", "span_V", "like_", "split_", "alternate_", "repeat_", "rest_")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,116 +81,220 @@ class Verdict:
     ----------
     passed : bool
     numbers : dict of str to float
-        Every number that was measured; those of the second and later episodes end in ``@1``, ``@2``.
+        What was measured, and every number that has a bound; those of the second and later episodes end in
+        ``@1``, ``@2``.
     reasons : tuple of str
         Why it failed, one sentence per check, each starting with the name of the check and a colon.
+    notes : tuple of str
+        What is worth knowing but no fault: which leads were derived.
     """
 
     passed: bool
     numbers: dict[str, float]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def check_record(record: Record, calibration: Calibration) -> Verdict:
-    """Judge one record: integrity, lead algebra, and the rhythm of every episode of at least 4 s.
-
-    Parameters
-    ----------
-    record : Record
-        Any number of leads; its ``episodes`` say which rhythms it claims. Beats with source
-        ``"detected"`` are not compared with the gate's detector, all others are.
-    calibration : Calibration
-        From :func:`ecgsynth.fidelity.calibration.load_calibration`.
+    """Judge one record; see :func:`check_records`, which takes less time per record.
 
     Examples
     --------
     >>> from ecgsynth.fidelity.calibration import Calibration
     >>> flat = Record("r", np.zeros((1, 2500), np.float32), 250.0, ("I",), "p", "made")
     >>> check_record(flat, Calibration("", {"flat_s": (0.0, 0.5)}, {})).reasons
-    ('flat_s: 10 over 0.5',)
+    ("flat_s: 10 over 0.5 (seconds without change)",)
     """
+    return check_records([record], calibration)[0]
+
+
+def check_records(records: Sequence[Record], calibration: Calibration) -> list[Verdict]:
+    """Judge records: integrity, lead algebra, and every episode of at least 4 s.
+
+    An episode of over 15 s is judged by the medians over up to six pieces of 10 s.
+
+    Parameters
+    ----------
+    records : sequence of Record
+        Any number of leads, sampling rate and length; their ``episodes`` say which rhythms they claim. Beats
+        with source ``"detected"`` are not compared with the gate's detectors, all others are.
+    calibration : Calibration
+        From :func:`ecgsynth.fidelity.calibration.load_calibration`.
+
+    Returns
+    -------
+    list of Verdict
+        The same as one by one.
+    """
+    verdicts = [_check_signal(record, calibration) for record in records]
+    asked: list[_Asked] = []
+    for i, (record, verdict) in enumerate(zip(records, verdicts, strict=True)):
+        judged = [e for e in record.episodes if e.rhythm and e.stop - e.start >= MIN_EPISODE * record.fs]
+        if verdict.passed:
+            asked += [_Asked(i, k, record, episode, verdict.numbers) for k, episode in enumerate(judged)]
+    for one, (found, seems) in zip(asked, _episode_numbers(asked, calibration), strict=True):
+        before = verdicts[one.record_index]
+        bounds = _bounds_of(one.record, one.episode, calibration)
+        reasons = judge_episode(found, one.episode, one.record.fs, bounds, seems)
+        shown = {name: v for name, v in found.items() if name in bounds or not name.startswith(_DETAIL)}
+        named = {f"{name}@{one.number}" if one.number else name: value for name, value in shown.items()}
+        verdicts[one.record_index] = replace(
+            before,
+            passed=before.passed and not reasons,
+            numbers=before.numbers | named,
+            reasons=before.reasons + tuple(reasons),
+        )
+    return verdicts
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Episode ``number`` of a record, with the numbers of the whole record."""
+
+    record_index: int
+    number: int
+    record: Record
+    episode: Episode
+    whole: Mapping[str, float]
+
+
+def _check_signal(record: Record, calibration: Calibration) -> Verdict:
+    """Whether it is a signal at all, and its limb leads add up."""
     numbers = integrity(record.signal, record.fs, record.leads)
     if numbers["missing"] > 0:
         share = numbers["missing"]
         return Verdict(False, numbers, (f"missing: {share:.2%} of the samples are NaN or infinite",))
     reasons = _explain(numbers, calibration.integrity, "")
+    notes: tuple[str, ...] = ()
     residual = lead_residual(record.signal, record.leads)
     if residual is not None:
         numbers["lead_uv"] = residual
         reasons += _explain(numbers, {"lead_uv": (0.0, LEAD_LIMIT_UV)}, "")
-    if not reasons:
-        judged = [e for e in record.episodes if e.rhythm and e.stop - e.start >= MIN_EPISODE * record.fs]
-        for k, episode in enumerate(judged):
-            found = episode_numbers(record, episode, calibration.evidence)
-            reasons += judge_episode(found, episode, record.fs, calibration)
-            numbers.update({f"{name}@{k}" if k else name: value for name, value in found.items()})
-    return Verdict(not reasons, numbers, tuple(reasons))
+        if residual <= DERIVED_UV:
+            notes = (f"leads: {', '.join(derived(record.leads))} are sums of I and II",)
+    return Verdict(not reasons, numbers, tuple(reasons), notes)
 
 
 def judge_episode(
-    numbers: Mapping[str, float], episode: Episode, fs: float, calibration: Calibration
+    numbers: Mapping[str, float], episode: Episode, fs: float, bounds: Mapping[str, Bound], seems: str = ""
 ) -> list[str]:
-    """Reasons why an episode's numbers are not those of its rhythm; empty if they are."""
+    """Reasons why an episode's numbers are not those of its rhythm; empty if they are.
+
+    ``seems`` is the group of rhythms that it looks most like.
+    """
     rhythm = RHYTHMS[str(episode.rhythm)]
     seconds = (episode.stop - episode.start) / fs
-    bounds = calibration.bounds(rhythm.name)
     if seconds < MIN_FULL:
-        bounds = {name: bound for name, bound in bounds.items() if name in ("rate", "dominant_hz")}
+        bounds = {name: bound for name, bound in bounds.items() if name in _SHORT}
     if rhythm.has_beats and "rate" not in numbers:
-        fewest = bounds["rate"][0] * seconds / 60 if "rate" in bounds else 0.0
+        fewest = bounds["rate_most"][0] * seconds / 60 if "rate_most" in bounds else 0.0
         if fewest >= 3.5 or numbers["beats"] == 0:
             return [f"beats: {numbers['beats']:.0f} detected in {seconds:.1f} s of {rhythm.name}"]
-    return _explain(numbers, bounds, f" for {rhythm.name}")
+    return _explain(numbers, bounds, f" for {rhythm.name}", seems)
 
 
-def episode_numbers(record: Record, episode: Episode, model: Evidence | None = None) -> dict[str, float]:
-    """What the signal of one episode shows, whatever its label; absent where it cannot be assessed."""
-    from ecgsynth.rpeaks import detect_r_peaks
-
-    fs = record.fs
-    start = max(0, episode.start - round(RUN_IN * fs))
-    stop = min(record.n_samples, episode.stop + round(RUN_IN * fs))
-    part = record.signal[:, start:stop]
-    lead = part[detection_lead(part, record.leads, fs)].astype(np.float64)
-    peaks = np.asarray(detect_r_peaks(lead, fs), dtype=np.int64) + start - episode.start
-    length = episode.stop - episode.start
-    peaks = peaks[(peaks >= 0) & (peaks < length)]
-    clean = remove_baseline(lead, fs)[episode.start - start : episode.stop - start]
-    numbers = rhythm_numbers(clean, fs, peaks) | {"beats": float(len(peaks))}
-    rhythm = RHYTHMS[str(episode.rhythm)]
-    odds = None if model is None else log_odds(model, numbers, rhythm.name)
-    if odds is not None:
-        numbers["evidence"] = odds
-    if rhythm.has_beats and record.beats is not None and record.beats.source != "detected":
-        first, last = np.searchsorted(record.beats.samples, (episode.start, episode.stop))
-        numbers |= agreement(record.beats.samples[first:last] - episode.start, peaks, fs, length)
-    return numbers
+def _bounds_of(record: Record, episode: Episode, calibration: Calibration) -> dict[str, Bound]:
+    """Bounds for the episode: eased where it is short, without those that its beats make void."""
+    bounds = dict(calibration.bounds(str(episode.rhythm)))
+    if record.beats is not None and not known_narrow(record.beats):
+        for name in WIDTHS:
+            bounds.pop(name, None)
+    if episode.stop - episode.start < SHORT * record.fs:
+        return {name: _eased(name, bound) for name, bound in bounds.items()}
+    return bounds
 
 
-def detection_lead(signal: NDArray[np.floating], leads: tuple[str, ...], fs: float) -> int:
-    """Row of the lead to look for beats in: the one whose steep parts are strongest and sparsest.
+def _eased(name: str, bound: Bound) -> Bound:
+    if name == "evidence":
+        return bound[0] - SLACK, bound[1]
+    return (bound[0], bound[1] + SLACK) if name.startswith("looks_") else bound
 
-    The strength is ``sqrt(mean(d^4)) / mean(|d|)`` with d the change over 16 ms: high QRS, quiet in between.
-    A lead of `GOOD_LEADS` with at least 60 % of the best lead's strength is preferred.
+
+def pieces_of(start: int, stop: int, fs: float) -> list[tuple[int, int]]:
+    """Parts ``[start, stop)`` in samples that an episode is measured on."""
+    if stop - start <= LONGEST * fs:
+        return [(start, stop)]
+    length = round(PIECE * fs)
+    count = min(MOST_PIECES, -(-(stop - start) // length))
+    return [(int(at), int(at) + length) for at in np.linspace(start, stop - length, count)]
+
+
+def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[tuple[dict[str, float], str]]:
+    """What the signal of each episode shows, and the group of rhythms that it looks most like.
+
+    Numbers are medians over the episode's pieces and absent where something cannot be assessed; the group is
+    empty if the rhythm is not one of those told apart. The calibration's trees give ``evidence`` and
+    ``looks_<fault>``.
     """
-    if len(leads) == 1:
-        return 0
-    step = max(1, round(0.016 * fs))
-    change = np.abs(signal[:, step:] - signal[:, :-step])
-    square = change * change
-    strength = np.sqrt((square * square).mean(axis=1)) / np.maximum(change.mean(axis=1), 1e-6)
-    best = int(strength.argmax())
-    for name in GOOD_LEADS:
-        if name in leads and strength[leads.index(name)] >= 0.6 * strength[best]:
-            return leads.index(name)
-    return best
+    stretches: list[tuple[Record, int, int]] = []
+    owner: list[int] = []
+    for i, one in enumerate(asked):
+        first, last = max(0, one.episode.start), min(one.record.n_samples, one.episode.stop)
+        pieces = pieces_of(first, last, one.record.fs)
+        stretches += [(one.record, *piece) for piece in pieces]
+        owner += [i] * len(pieces)
+    rows: list[list[dict[str, float]]] = [[] for _ in asked]
+    tree_rows: list[tuple[Mapping[str, float], str, str]] = []
+    for i, stretch, found in zip(owner, stretches, measure(stretches), strict=True):
+        numbers = _raw(asked[i]) | found.numbers
+        rows[i].append(numbers | _agreement(asked[i], stretch, found))
+        tree_rows.append((numbers, found.lead, str(asked[i].episode.rhythm)))
+    seems: list[list[str]] = [[] for _ in asked]
+    odds = log_odds_many(calibration.evidence, tree_rows)
+    faults = fault_odds_many(calibration.faults, tree_rows)
+    at = [0] * len(asked)
+    for i, (stretch, told, looks) in zip(owner, zip(stretches, odds, faults, strict=True), strict=True):
+        row = rows[i][at[i]]
+        at[i] += 1
+        if told is not None:
+            row["evidence"] = told[0]
+            seems[i].append(told[1])
+        twelve = rows_of_eight(stretch[0].leads) is not None
+        row |= {f"{name}_12" if twelve else name: value for name, value in looks.items()}
+    return [
+        (_medians(own), max(groups, key=groups.count) if groups else "")
+        for own, groups in zip(rows, seems, strict=True)
+    ]
 
 
-def _explain(numbers: Mapping[str, float], bounds: Mapping[str, Bound], where: str) -> list[str]:
+def _raw(one: _Asked) -> dict[str, float]:
+    """Integrity of the episode, which is that of the record if it fills it."""
+    first, last = max(0, one.episode.start), min(one.record.n_samples, one.episode.stop)
+    whole = one.whole
+    if (first, last) != (0, one.record.n_samples):
+        whole = integrity(one.record.signal[:, first:last], one.record.fs, one.record.leads)
+    return {name: value for name, value in whole.items() if name not in ("missing", "offset", "lead_uv")}
+
+
+def _medians(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    if len(rows) == 1:
+        return rows[0]
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.median([row[name] for row in rows if name in row])) for name in names}
+
+
+def _agreement(one: _Asked, stretch: tuple[Record, int, int], found: Measured) -> dict[str, float]:
+    beats = one.record.beats
+    if beats is None or beats.source == "detected" or not RHYTHMS[str(one.episode.rhythm)].has_beats:
+        return {}
+    _, start, stop = stretch
+    first, last = np.searchsorted(beats.samples, (start, stop))
+    return found.agreement(beats.samples[first:last] - start, one.record.fs, stop - start)
+
+
+def _explain(
+    numbers: Mapping[str, float], bounds: Mapping[str, Bound], where: str, seems: str = ""
+) -> list[str]:
     reasons = []
     for name in failures(numbers, bounds):
         low, high = bounds[name]
         value = numbers[name]
         side = f"over {high:.3g}" if value > high else f"under {low:.3g}"
-        reasons.append(f"{name}: {value:.3g} {side}{where}")
+        fault = name.removeprefix("looks_").removesuffix("_12")
+        words = _WORDS.get(name, "")
+        if name == "evidence" and seems:
+            words = f"looks like {seems}"
+        elif name.startswith("looks_") and fault in FAULTS:
+            words = FAULTS[fault].title
+        reasons.append(f"{name}: {value:.3g} {side}{where}" + (f" ({words})" if words else ""))
     return reasons

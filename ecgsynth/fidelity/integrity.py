@@ -31,9 +31,9 @@ def integrity(signal: NDArray[np.floating], fs: float, leads: tuple[str, ...] = 
     dict
         ``missing`` share of samples that are NaN or infinite (the rest is only measured where it is 0);
         ``flat_s`` longest run of equal samples in seconds; ``clipped_s`` longest run at a lead's own
-        extreme in seconds; ``span_low`` and ``span_high`` smallest and largest peak-to-peak in mV
-        (limb leads derived from I and II may be small: the axis lies across one of them, so among ``leads``
-        they do not count for ``span_low``);
+        extreme in seconds; ``plateaus`` how often per second a lead stays at its extreme; ``span_low`` and
+        ``span_high`` smallest and largest peak-to-peak in mV (limb leads derived from I and II may be small:
+        the axis lies across one of them, so among ``leads`` they do not count for ``span_low``);
         ``offset`` largest absolute mean in mV.
     """
     missing = 1.0 - float(np.isfinite(signal).mean())
@@ -42,15 +42,18 @@ def integrity(signal: NDArray[np.floating], fs: float, leads: tuple[str, ...] = 
     change = np.abs(np.diff(signal)) < SAME
     top, bottom = signal.max(axis=-1, keepdims=True), signal.min(axis=-1, keepdims=True)
     span = (top - bottom)[:, 0]
-    flat = clipped = 0.0
+    flat = clipped = plateaus = 0.0
     if change.any():
         flat = float(longest_run(change).max()) / fs
         extreme = (signal > top - SAME) | (signal < bottom + SAME)
-        clipped = float(longest_run(change & extreme[:, 1:]).max()) / fs
+        held = change & extreme[:, 1:]
+        clipped = float(longest_run(held).max()) / fs
+        plateaus = float((held[:, 1:] & ~held[:, :-1]).sum(axis=1).max()) / (signal.shape[1] / fs)
     return {
         "missing": 0.0,
         "flat_s": flat,
         "clipped_s": clipped,
+        "plateaus": plateaus,
         "span_low": float(span[_independent(leads, len(span))].min()),
         "span_high": float(span.max()),
         "offset": float(np.abs(signal.mean(axis=-1)).max()),
@@ -81,3 +84,9 @@ def lead_residual(signal: NDArray[np.floating], leads: tuple[str, ...]) -> float
             rms = 1000.0 * float(np.sqrt(np.mean(residual**2)))
             worst = rms if worst is None else max(worst, rms)
     return worst
+
+
+def derived(leads: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``leads`` that are sums of I and II."""
+    known = {lead.casefold() for lead in LEAD_ALGEBRA}
+    return tuple(lead for lead in leads if lead.casefold() in known)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ecgsynth.fidelity.faults import FAULTS
+
 #: Title and unit of features (`ecgsynth.fidelity.features`); others appear under their own name.
 FEATURE_TITLES: Final[dict[str, tuple[str, str]]] = {
     "rr": ("RR interval", "s"),
@@ -80,6 +82,19 @@ CHECK_TITLES: Final[dict[str, str]] = {
     "pattern_3": "every third beat alike",
     "sensitivity": "annotated beats that a detector finds",
     "precision": "detected beats that are annotated",
+    "rate_least": "heart rate too high, beats/min",
+    "rate_most": "heart rate too low, beats/min",
+    "bsqi": "beats that two detectors agree on",
+    "psqi": "share of power in the QRS band",
+    "bassqi": "share of power above the baseline",
+    "p_ms": "P wave, ms",
+    "p_mv": "P wave, mV",
+    "pr_ms": "PR interval, ms",
+    "qtc_ms": "QT after Fridericia, ms",
+    "st_mv": "ST level, mV",
+    "t_mv": "T wave, mV",
+    "t_share": "T wave over QRS",
+    "qrs_mv": "QRS height, log10 mV",
     "evidence": "looks more like another rhythm (log-odds)",
     "dominant_hz": "strongest frequency, Hz",
     "concentration": "power at that frequency",
@@ -115,5 +130,8 @@ def feature_title(name: str) -> tuple[str, str]:
 
 
 def check_title(name: str) -> str:
-    """What a check asks."""
+    """What a check asks; ``looks_<fault>`` is a score for a fault, ``_12`` for one of twelve-lead records."""
+    fault = name.removeprefix("looks_").removesuffix("_12")
+    if name.startswith("looks_") and fault in FAULTS:
+        return f"looks as if: {FAULTS[fault].title}"
     return CHECK_TITLES.get(name, name.replace("_", " "))

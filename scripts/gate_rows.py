@@ -1,0 +1,130 @@
+"""Numbers of real strips and of the same strips with planted faults, for fitting the gate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ecgsynth.fidelity.faults import FAULTS, Strength, find_partner, known_narrow, plant
+from ecgsynth.fidelity.integrity import integrity
+from ecgsynth.fidelity.leads import rows_of_eight
+from ecgsynth.fidelity.measures import measure
+from ecgsynth.fidelity.sound import one_lead, shortened
+from ecgsynth.records import Record
+from ecgsynth.rhythms import RHYTHMS
+
+#: Faults that a number of its own finds; no trees are fitted for them.
+CERTAIN = ("nan", "flat", "einthoven")
+#: Shorter strips are not measured, in seconds.
+SHORTEST = 3.0
+#: Records that are measured together.
+BATCH = 200
+#: Most strips of one person and rhythm that faults are planted in; fewer of rhythms with many people.
+MOST_SPOILT, SPOILT = 3, {"nsr": 1, "afib": 1}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strip as the gate sees it; ``fault`` is empty for a sound one, ``twelve`` has the eight leads."""
+
+    subject: str
+    rhythm: str
+    lead: str
+    twelve: bool
+    fault: str
+    numbers: Mapping[str, float]
+
+
+def rows_of(
+    strips: Iterable[Record], seed: int, strength: Strength | None = None, cut: bool = False
+) -> list[Row]:
+    """Rows of strips: each as recorded if it has the eight leads, and one of its leads alone.
+
+    With a ``strength`` also with every fault that applies, see `SPOILT`; ``cut`` shortens half of them.
+    """
+    rng = np.random.default_rng(seed)
+    records: list[Record] = []
+    for strip in strips:
+        if rows_of_eight(strip.leads) is not None:
+            records.append(strip)
+        alone = one_lead(strip, rng)
+        if alone is not None:
+            records.append(alone)
+    pools: dict[tuple[str, float, int], list[Record]] = defaultdict(list)
+    for record in records:
+        pools[_kind(record)].append(record)
+    seen: Counter[tuple[tuple[str, float, int], str]] = Counter()
+    rows: list[Row] = []
+    batch: list[tuple[Record, str]] = []
+    began = time.monotonic()
+    for k, record in enumerate(records):
+        sound = shortened(record, rng) if cut else record
+        batch.append((sound, ""))
+        seen[_kind(record), record.subject] += 1
+        spoilt = strength and seen[_kind(record), record.subject] <= SPOILT.get(_kind(record)[0], MOST_SPOILT)
+        for fault in FAULTS.values() if spoilt else ():
+            if fault.name in CERTAIN or not fault.applies(sound, str(sound.episodes[0].rhythm)):
+                continue
+            partner = find_partner(record, pools[_kind(record)], rng) if fault.partner else None
+            damaged = plant(fault, sound, rng, strength or "learn", partner)
+            if damaged is not None and damaged.seconds >= SHORTEST:
+                batch.append((damaged, fault.name))
+        if len(batch) >= BATCH or k == len(records) - 1:
+            rows += _measured(batch)
+            batch = []
+        if k % 100 == 99:
+            print(f"{k + 1} of {len(records)} strips, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return rows
+
+
+def _kind(record: Record) -> tuple[str, float, int]:
+    return str(record.episodes[0].rhythm), record.fs, len(record.leads)
+
+
+def _measured(batch: list[tuple[Record, str]]) -> list[Row]:
+    """Rows of records and the faults planted in them; together they take less time than one by one."""
+    rows = []
+    measured = measure([(record, 0, record.n_samples) for record, _ in batch])
+    for (record, fault), found in zip(batch, measured, strict=True):
+        rhythm = str(record.episodes[0].rhythm)
+        numbers = integrity(record.signal, record.fs, record.leads) | found.numbers
+        beats = record.beats
+        numbers |= {"seconds": record.seconds, "narrow": float(beats is None or known_narrow(beats))}
+        if beats is not None and beats.source == "annotated" and RHYTHMS[rhythm].has_beats:
+            numbers |= found.agreement(beats.samples, record.fs, record.n_samples)
+        twelve = rows_of_eight(record.leads) is not None
+        rows.append(Row(record.subject, rhythm, found.lead, twelve, fault, numbers))
+    return rows
+
+
+def save_rows(rows: list[Row], path: Path) -> None:
+    """Keep measured rows: measuring takes longer than fitting."""
+    names = sorted({name for row in rows for name in row.numbers})
+    at = {name: i for i, name in enumerate(names)}
+    values = np.full((len(rows), len(names)), np.nan, dtype=np.float32)
+    for line, row in zip(values, rows, strict=True):
+        for name, value in row.numbers.items():
+            line[at[name]] = value
+    columns = {
+        k: np.array([getattr(row, k) for row in rows])
+        for k in ("subject", "rhythm", "lead", "twelve", "fault")
+    }
+    np.savez_compressed(path, values=values, names=np.array(names), **columns)
+
+
+def load_rows(path: Path) -> list[Row]:
+    """What `save_rows` wrote."""
+    with np.load(path) as file:
+        names = file["names"].tolist()
+        columns = [file[k].tolist() for k in ("subject", "rhythm", "lead", "twelve", "fault")]
+        numbers = [
+            {name: value for name, value in zip(names, line, strict=True) if value == value}
+            for line in file["values"].tolist()
+        ]
+    return [Row(*meta, values) for *meta, values in zip(*columns, numbers, strict=True)]
