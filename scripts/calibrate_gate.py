@@ -22,19 +22,10 @@ from numpy.typing import NDArray
 
 from ecgsynth.datasets import read_all
 from ecgsynth.fidelity.calibration import SHIPPED, Bound, Calibration, save_calibration, table_bounds
+from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of
 from ecgsynth.fidelity.evidence import context, fit_fault, fit_rhythms, inputs_of, log_odds_many, table
-from ecgsynth.fidelity.faults import FAULTS
-from ecgsynth.fidelity.fitting import (
-    INTEGRITY_ENDS,
-    INTEGRITY_FLOOR,
-    MANY_PEOPLE,
-    POOLED,
-    ends_of,
-    fit_agreement,
-    fit_bounds,
-    fit_rhythm,
-    widen_to,
-)  # fmt: skip
+from ecgsynth.fidelity.faults import FAULTS, conducted
+from ecgsynth.fidelity.fitting import MANY_PEOPLE, ease, fit_agreement, fit_bounds, fit_rhythm, widen_to
 from ecgsynth.fidelity.gate import SHORT, WIDTHS, check_record
 from ecgsynth.fidelity.sound import one_lead, sound_strips
 from ecgsynth.fidelity.trees import Trees, join
@@ -95,6 +86,8 @@ def looked_for(name: str, row: Row) -> bool:
         return False
     if fault.where == "p":
         return rhythm.p_wave == "required"
+    if fault.where == "conducted":
+        return conducted(row.rhythm)
     return fault.where != "narrow" or rhythm.p_wave == "required" or row.rhythm == "afib"
 
 
@@ -107,7 +100,7 @@ def fit_faults(rows: Sequence[Row], scores: Scores) -> Trees:
     people = np.array([f"{row.subject}/{row.rhythm}" for row in rows])
     models = []
     for name in dict.fromkeys(row.fault for row in rows if row.fault):
-        damaged = np.array([row.fault == name for row in rows])
+        damaged = np.array([row.fault == name and looked_for(name, row) for row in rows])
         sound = np.array([not row.fault and looked_for(name, row) for row in rows])
 
         def fit(kept: NDArray[np.bool_], name: str = name, sides: Any = (sound, damaged)) -> Trees:
@@ -173,11 +166,13 @@ def fit_checks(
         counts[name] = len(set(people))
         if rhythm.has_beats:
             rhythms[name] |= agreed
+            widen_to(rhythms[name], fit_agreement([whole[i] for i in group], _weights(people)))
             unsure = _unsure(group, rows, whole, looks)
-            widen_to(rhythms[name], pooled, unsure + (POOLED if counts[name] < MANY_PEOPLE else ()))
+            widen_to(rhythms[name], pooled, unsure + (POOLED if counts[name] < MANY_PEOPLE else HEIGHTS))
     for name, other in LIKE.items():
         if counts.get(name, MANY_PEOPLE) < MANY_PEOPLE:
-            widen_to(rhythms[name], rhythms[other], ("evidence", *looks))
+            shared = ("evidence", "qrs_ms", "pr_ms", "nrmssd", "rr_step", *looks)
+            widen_to(rhythms[name], rhythms[other], shared)
     return Calibration(split.sha256, limits, rhythms, counts, *trees, fitted)
 
 
@@ -195,7 +190,13 @@ def _pooled(
     ends = dict.fromkeys(POOLED, "both") | {"likeness": "low"}
     twelve = {name: end for name, end in looks.items() if name.endswith("_12")}
     weights = _weights([rows[i].subject for i in index])
-    return fit_bounds([whole[i] for i in index], weights, ends | twelve)
+    bounds = fit_bounds([whole[i] for i in index], weights, ends | twelve)
+    planted: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    for row, numbers in zip(rows, whole, strict=True):
+        if row.fault and row.twelve:
+            planted[f"{row.fault}_12"].append(numbers)
+    ease(bounds, planted)
+    return bounds
 
 
 def _weights(people: Sequence[str]) -> NDArray[np.float64]:
@@ -219,7 +220,7 @@ def _planted(
     """Rows with a fault of a rhythm, and of others under its name, by the fault's name and kind of record."""
     found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for row, numbers in zip(rows, whole, strict=True):
-        if row.fault and row.rhythm == rhythm:
+        if row.fault and row.rhythm == rhythm and looked_for(row.fault, row):
             found[f"{row.fault}_12" if row.twelve else row.fault].append(numbers)
         elif not row.fault and row.rhythm in MISLABELLED.get(rhythm, ()) and f"as_{rhythm}" in numbers:
             kind = f"{row.rhythm} as {rhythm}" + ("_12" if row.twelve else "")

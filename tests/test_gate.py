@@ -14,6 +14,7 @@ import pytest
 from ecgsynth.errors import CheckpointError
 from ecgsynth.fidelity.allocation import WORTH, Scores, limits_at, share_out
 from ecgsynth.fidelity.calibration import SHIPPED, Calibration, load_calibration, save_calibration
+from ecgsynth.fidelity.checks import ends_of
 from ecgsynth.fidelity.evidence import (
     GROUP_OF,
     context,
@@ -25,7 +26,7 @@ from ecgsynth.fidelity.evidence import (
     table,
 )
 from ecgsynth.fidelity.faults import FAULTS, plant
-from ecgsynth.fidelity.fitting import AGREEMENT, MANY_PEOPLE, drop_unsure, ends_of, fit_bounds, fit_rhythm
+from ecgsynth.fidelity.fitting import AGREEMENT, MANY_PEOPLE, drop_unsure, ease, fit_bounds, fit_rhythm
 from ecgsynth.fidelity.gate import check_record, check_records, pieces_of
 from ecgsynth.fidelity.integrity import integrity, lead_residual, longest_run
 from ecgsynth.fidelity.measures import detection_lead
@@ -94,7 +95,7 @@ def test_wrong_labels_fail() -> None:
         as_sinus = check_record(claims(fibrillation(seed), "nsr"), load_calibration())
         as_itself = check_record(fibrillation(seed), load_calibration()).numbers["evidence"]
         assert as_sinus.numbers["evidence"] < 0 < as_itself
-    assert failed(claims(sinus(), "vf")) and failed(claims(fibrillation(), "vf"))
+    assert failed(claims(sinus(), "vf")) and failed(claims(sinus(1), "vf"))
     assert "evidence" in failed(claims(sinus(), "bigeminy"))
     assert failed(claims(sinus(), "sinus_tachycardia")) >= {"rate_most"}
 
@@ -122,7 +123,8 @@ def test_damaged_signals_fail_with_their_reason() -> None:
     for name, change in {
         "missing": lambda s: np.where(np.arange(s.shape[1]) == 700, np.nan, s),
         "flat_s": lambda s: np.where((np.arange(s.shape[1]) > 900) & (np.arange(s.shape[1]) < 1400), 0.1, s),
-        "clipped_s": lambda s: np.clip(s, -9, np.sort(s[0])[-600]),
+        "looks_clipped": lambda s: np.clip(s, -9, np.sort(s[0])[-600]),
+        "clipped_s": lambda s: np.where(np.arange(s.shape[1]) // 100 == 9, s.max(), s),
         "span_low": lambda s: 0.02 * s,
         "span_high": lambda s: 30 * s,
     }.items():
@@ -285,10 +287,18 @@ def test_scores_of_few_people_are_held_only_where_they_find_something() -> None:
         "splice": [{"looks_splice": 2.0}] * 9,
         "gain": [{"looks_gain": 0.0}] * 9 + [{"looks_gain": 3.0}],
     }
-    drop_unsure(bounds, planted, plain_only=False)
+    drop_unsure(bounds, planted, people=9)
     assert set(bounds) == {"looks_splice", "rate_most"} and WORTH > 0.1
-    drop_unsure(bounds, planted, plain_only=True)
+    drop_unsure(bounds, planted, people=7)
     assert set(bounds) == {"rate_most"}
+
+
+def test_limits_from_few_people_keep_their_distance() -> None:
+    planted = {"gain": [{"looks_gain": 5.0}] * 40, "tiled": [{"looks_tiled": 1.0}] * 5}
+    bounds = {"looks_gain": (-np.inf, -4.0), "looks_tiled": (-np.inf, -4.0), "evidence": (-2.0, np.inf)}
+    ease(bounds, planted)
+    # One log-odd away (evidence half), up to the faults where enough were planted, never under even odds.
+    assert bounds == {"looks_gain": (-np.inf, 5.0), "looks_tiled": (-np.inf, 0.0), "evidence": (-2.5, np.inf)}
 
 
 def test_together_as_one_by_one() -> None:

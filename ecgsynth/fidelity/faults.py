@@ -35,6 +35,9 @@ from ecgsynth.fidelity.planting import (
 from ecgsynth.records import INDEPENDENT_LEADS, Beats, Record
 from ecgsynth.rhythms import RHYTHMS
 
+#: Rhythms without a P wave before each QRS whose beats are conducted nevertheless.
+CONDUCTED = ("afib", "aflutter", "svt")
+
 Rng = np.random.Generator
 Strength = Literal["learn", "judge"]
 Plant = Callable[[Record, Rng, float, Record | None], Record | None]
@@ -54,8 +57,8 @@ class Fault:
     strengths : mapping of str to tuple of float
         Values of ``strength`` under ``learn`` and ``judge``; what they mean is in the docstring of ``plant``.
     where : str
-        ``any`` rhythm, ``beats`` (rhythms with beats), ``p`` (a P wave is required) or ``narrow``
-        (conducted).
+        ``any`` rhythm, ``p`` (a P wave is required), ``conducted`` beats, or ``narrow`` (conducted without
+        bundle branch block).
     twelve : bool
         Whether it needs the eight independent leads.
     partner : bool
@@ -81,9 +84,11 @@ class Fault:
             return False
         if self.where == "p":
             return row.p_wave == "required"
+        if self.where == "conducted":
+            return conducted(rhythm)
         if self.where == "narrow":
             return (row.p_wave == "required" or rhythm == "afib") and known_narrow(record.beats)
-        return row.has_beats
+        raise ValueError(f"fault {self.name}: where is {self.where!r}")
 
 
 def plant(
@@ -110,6 +115,11 @@ def find_partner(record: Record, pool: Sequence[Record], rng: Rng) -> Record | N
     return near[int(rng.integers(len(near)))] if near else None
 
 
+def conducted(rhythm: str) -> bool:
+    """Whether the atria drive the ventricles: elsewhere any lead may point any way."""
+    return RHYTHMS[rhythm].p_wave == "required" or rhythm in CONDUCTED
+
+
 def known_narrow(beats: Beats) -> bool:
     """Whether at least nine beats in ten are conducted without bundle branch block, as far as is known."""
     return sum(symbol in "NASJaejQ" for symbol in beats.symbols) >= 0.9 * len(beats.symbols)
@@ -134,15 +144,15 @@ FAULTS: dict[str, Fault] = {
         Fault("gain", "gain 10 times too high or low", gain, _row(_GAINS, 0.1, 10.0)),
         Fault("fs", "sampling rate off twofold", sampling_rate, _row(_RATES, 0.5, 2.0)),
         Fault("no_p", "P waves missing", no_p_wave, _ONE, "p"),
-        Fault("inverted", "upside down", inverted, _ONE),
+        Fault("inverted", "upside down", inverted, _ONE, "conducted"),
         Fault("reversed", "reversed in time", reversed_in_time, _ONE),
         Fault("splice", "two people spliced", spliced, _row(_CUTS, 0.4, 0.5, 0.6), partner=True),
         Fault("pr_drift", "PR interval drifts by 80 ms", drifting_pr, _row(_DRIFTS, 0.08), "p"),
         Fault("wide_qrs", "QRS twice as wide", wide_qrs, _row((1.7, 1.85, 2.2, 2.4), 2.0), "narrow"),
         Fault("tiled", "one beat repeated", tiled, _row((2.0, 3.0), 1.0)),
         Fault("low_pass", "low-pass at 8 Hz", low_pass, _row((5.0, 6.5, 10.0, 12.0), 8.0)),
-        Fault("lead_swap", "arm electrodes swapped", swapped_arms, _ONE, twelve=True),
-        Fault("permuted", "leads under wrong names", permuted_leads, _ONE, twelve=True),
+        Fault("lead_swap", "arm electrodes swapped", swapped_arms, _ONE, "conducted", twelve=True),
+        Fault("permuted", "leads under wrong names", permuted_leads, _ONE, "conducted", twelve=True),
         Fault("einthoven", "lead algebra off by 20 uV", einthoven, _row((10.0, 40.0), 20.0), twelve=True),
     )
 }  # fmt: skip

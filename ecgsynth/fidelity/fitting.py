@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.fidelity.allocation import WORTH, Scores, limits_at, share_out
 from ecgsynth.fidelity.calibration import Bound, failures
-from ecgsynth.rhythms import Rhythm
+from ecgsynth.fidelity.checks import NATURAL, NON_NEGATIVE, is_score, pad_of
 
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
@@ -21,95 +21,36 @@ AIM = 0.985
 #: Shares of people whom the scores of one kind of record (one lead, twelve leads) may turn down, tried in
 #: turn until `AIM` is reached.
 BUDGETS = (0.012, 0.01, 0.008, 0.006, 0.004, 0.002)
-#: All other checks are for what no real person shows: they leave out next to nobody and are widened by so
-#: many spreads (median to 5 or 95 % quantile).
-TAIL, WIDE_PAD = 0.0002, 1.0
-#: Share of planted faults that a limit needs to find; see `score_bounds`.
-ENOUGH = 0.985
+#: All other checks leave out next to nobody, and are widened beyond that, see `checks.PADS`.
+TAIL = 0.0002
+#: Share of planted faults that a limit needs to find; see `score_bounds`. It lies at least half way from the
+#: sound to where all but `MISSED` of the faults are: recorders that nobody was fitted on shift scores.
+ENOUGH, MISSED = 0.985, 0.05
 #: With fewer people than this there is nothing to share out: bounds are their extremes, widened by
-#: `FEW_PAD` spreads over the square root of people, but at least by `WIDE_PAD` where the check is no score;
+#: `FEW_PAD` spreads over the square root of people, but at least as those of many;
 #: they take in those of all rhythms with beats together where the check is of `POOLED`.
 MANY_PEOPLE = 30
 FEW_PAD = 1.5
-#: With fewer people than this, only faults are looked for that no rhythm looks like.
-ENOUGH_PEOPLE = 8
+#: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
+#: `VERY_FEW` none that a number of its own does not find.
+ENOUGH_PEOPLE, VERY_FEW = 8, 3
+#: Scores of few people lie at least so far inside of their limits, in log-odds (evidence of the rhythm less
+#: far: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
+FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 0.5, 0.0
 PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
 #: Fewest strips with a fault that count when scores share out their false alarms.
 FEWEST_PLANTED = 20
 #: A fitted rate is held to the rhythm table's range widened by this share, unless over 1 % of real stretches
 #: of the rhythm lie outside of that (the detector's mistakes, or loose labels).
-RATE_SLACK = 0.15
+RATE_SLACK = 0.2
 
-#: Numbers that may only vary within what they can be at all.
-NATURAL = {
-    "bsqi": (0.0, 1.0), "psqi": (0.0, 1.0),
-    "bassqi": (0.0, 1.0), "likeness": (-1.0, 1.0), "p_share": (-1.0, 1.0), "quiet": (0.0, 1.0),
-    "concentration": (0.0, 1.0),
-}  # fmt: skip
-NON_NEGATIVE = ("rate_least", "rate_most", "nrmssd", "rr_step", "qrs_ms", "peakedness", "qtc_ms", "pr_ms",
-                "p_ms", "flat_s", "clipped_s", "plateaus", "span_low", "span_high")  # fmt: skip
-
-#: Which ends of a number are held: "low" has a lower bound, "high" an upper one, "both" both.
-INTEGRITY_ENDS = {"flat_s": "high", "clipped_s": "high"}
-#: Integrity bounds are at least these: shorter runs of equal samples are rounding, not a fault (in seconds).
-INTEGRITY_FLOOR = {"flat_s": 0.3, "clipped_s": 0.03}
-BEAT_ENDS = {
-    "rate_least": "high", "rate_most": "low", "nrmssd": "both", "rr_step": "both", "likeness": "low",
-    "evidence": "low",
-    "bsqi": "low", "peakedness": "low", "psqi": "low", "bassqi": "low", "qrs_mv": "both", "span_low": "low",
-    "span_high": "high",
-}  # fmt: skip
-#: Beats must agree with a detector as they do in all but this share of real annotated strips.
-AGREEMENT, AGREEMENT_TAIL = ("sensitivity", "precision"), 0.01
-#: Of rhythms whose beats are conducted: level after the QRS, T wave, and QT mean something there.
-CONDUCTED_ENDS = {"st_mv": "both", "t_mv": "both", "t_share": "both", "qtc_ms": "both"}
-#: Of rhythms with P waves that the QRS follows.
-P_ENDS = {"p_share": "low", "pr_ms": "both", "p_ms": "both", "p_mv": "both"}
-NO_BEAT_ENDS = {
-    "dominant_hz": "both", "concentration": "low", "peakedness": "high", "quiet": "high", "evidence": "low",
-    "bassqi": "low", "span_low": "low", "span_high": "high",
-}  # fmt: skip
-PATTERN_ENDS = {
-    "bigeminy": {"pattern_2": "low"},
-    "atrial_bigeminy": {"pattern_2": "low"},
-    "trigeminy": {"pattern_3": "low"},
-}
-#: With fewer than `MANY_PEOPLE`, these take in the bounds of all rhythms with beats together: they measure
-#: the detector and the noise more than the rhythm.
-POOLED = ("nrmssd", "rr_step", "likeness", "bsqi",
-          "peakedness", "psqi", "bassqi", "qrs_mv", "t_mv", "t_share", "st_mv", "qtc_ms", "p_ms", "p_mv",
-          "span_low", "span_high")  # fmt: skip
-
-#: QRS width is held where it belongs to the rhythm: conducted beats are narrow, ventricular ones wide.
-NARROW = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "afib")
-WIDE = ("vt", "idioventricular")
-#: Rhythms without a P wave before each QRS whose beats are conducted nevertheless.
-CONDUCTED = ("afib", "aflutter", "svt")
-
-
-def ends_of(rhythm: Rhythm) -> dict[str, str]:
-    """The checks of a rhythm but for those of faults: number -> which ends are held."""
-    if not rhythm.has_beats:
-        return dict(NO_BEAT_ENDS)
-    ends = BEAT_ENDS | PATTERN_ENDS.get(rhythm.name, {})
-    if rhythm.p_wave == "required" or rhythm.name in CONDUCTED:
-        ends |= CONDUCTED_ENDS
-    if rhythm.p_wave == "required":
-        ends |= P_ENDS
-    elif rhythm.p_wave == "forbidden":
-        ends["p_share"] = "high"
-    if rhythm.name in NARROW or rhythm.name in WIDE:
-        ends["qrs_ms"] = "high" if rhythm.name in NARROW else "low"
-    return ends
-
-
-def is_score(name: str) -> bool:
-    """Whether a number is log-odds from trees."""
-    return name == "evidence" or name.startswith("looks_")
+#: Beats must agree with a detector as they do in all but this share of real annotated strips, less the pad:
+#: annotated people are few.
+AGREEMENT, AGREEMENT_TAIL, AGREEMENT_PAD = ("sensitivity", "precision"), 0.01, 0.15
 
 
 def fit_bounds(rows: Rows, weights: Array, ends: Mapping[str, str]) -> dict[str, Bound]:
-    """Weighted quantile range of each number, widened as `TAIL` and `MANY_PEOPLE` say.
+    """Weighted quantile range of each number, widened as `TAIL`, `MANY_PEOPLE` and `checks.PADS` say.
 
     ``weights`` [rows] sum to 1 for each person. Numbers seen in fewer than 4 rows get no bound.
     """
@@ -123,7 +64,7 @@ def fit_bounds(rows: Rows, weights: Array, ends: Mapping[str, str]) -> dict[str,
         tail = TAIL if people >= MANY_PEOPLE else 0.0
         at = (tail, 0.05, 0.5, 0.95, 1 - tail)
         least, low, mid, high, most = _quantiles(values[seen], weights[seen], at)
-        wider = max(FEW_PAD / float(np.sqrt(people)), 0.0 if is_score(name) else WIDE_PAD)
+        wider = max(FEW_PAD / float(np.sqrt(people)), pad_of(name))
         lowest, highest = NATURAL.get(name, (0.0 if name in NON_NEGATIVE else -np.inf, np.inf))
         bounds[name] = (
             float(max(lowest, least - wider * (mid - low))) if end != "high" else -np.inf,
@@ -133,14 +74,14 @@ def fit_bounds(rows: Rows, weights: Array, ends: Mapping[str, str]) -> dict[str,
 
 
 def fit_agreement(rows: Rows, weights: Array) -> dict[str, Bound]:
-    """Lower bounds of `AGREEMENT`, from annotated strips of all rhythms with beats together."""
+    """Lower bounds of `AGREEMENT` from annotated strips: of one rhythm, or of all with beats together."""
     bounds = {}
     for name in AGREEMENT:
         values = np.array([row.get(name, np.nan) for row in rows])
         seen = np.isfinite(values)
         if seen.any():
             low = _quantiles(values[seen], weights[seen], (AGREEMENT_TAIL,))[0]
-            bounds[name] = (float(low), np.inf)
+            bounds[name] = (float(low) - AGREEMENT_PAD, np.inf)
     return bounds
 
 
@@ -170,16 +111,31 @@ def hold_rate(bounds: dict[str, Bound], rows: Rows, weights: Array, table: Mappi
             bounds[name] = (max(low, edge), high) if end == 0 else (low, min(high, edge))
 
 
-def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], plain_only: bool) -> None:
+def ease(bounds: dict[str, Bound], planted: Mapping[str, Rows]) -> None:
+    """Move the limits of scores that few people gave, in place, as `FEW_SLACK` says.
+
+    Where faults were planted in so few people, limits are as high as still finds all but `MISSED` of them.
+    """
+    for name in [name for name in bounds if is_score(name)]:
+        low, high = bounds[name][0] - EVIDENCE_SLACK, bounds[name][1] + FEW_SLACK
+        faulty = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
+        if len(faulty) >= FEWEST_PLANTED:
+            high = max(high, float(np.quantile(faulty, MISSED)))
+        bounds[name] = (low, max(high, LEAST_ODDS))
+
+
+def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], people: int) -> None:
     """Leave out, in place, fault scores that say too little in a rhythm of few people.
 
-    Those that find less than `WORTH` of the faults planted in it; with ``plain_only`` all but `PLAIN`.
+    Those that find less than `WORTH` of the faults planted in it; with fewer ``people`` than `ENOUGH_PEOPLE`
+    all but `PLAIN_FAULTS`, with fewer than `VERY_FEW` all.
     """
     for name in [name for name in bounds if name.startswith("looks_")]:
         found = [
             row[name] > bounds[name][1] for row in planted.get(name.removeprefix("looks_"), ()) if name in row
         ]
-        unsure = plain_only and name.removeprefix("looks_").removesuffix("_12") not in PLAIN_FAULTS
+        plain = name.removeprefix("looks_").removesuffix("_12") in PLAIN_FAULTS
+        unsure = people < (VERY_FEW if plain else ENOUGH_PEOPLE)
         if unsure or not found or float(np.mean(found)) < WORTH:
             del bounds[name]
 
@@ -204,7 +160,8 @@ def fit_rhythm(
     faulty = planted or {}
     if len(names) < MANY_PEOPLE:
         bounds = fit_bounds(rows, weights, ends)
-        drop_unsure(bounds, faulty, len(names) < ENOUGH_PEOPLE)
+        ease(bounds, faulty)
+        drop_unsure(bounds, faulty, len(names))
         for name, (low, high) in table.items():
             seen = bounds.get(name, (low, high))
             bounds[name] = (min(low, seen[0]), max(high, seen[1]))
@@ -220,7 +177,8 @@ def fit_rhythm(
             break
     few = _scores_of_few(rows, weights, scores)
     bounds = fit_bounds(rows, weights, plain | dict.fromkeys(few, "high"))
-    drop_unsure(bounds, faulty, plain_only=False)
+    ease(bounds, faulty)
+    drop_unsure(bounds, faulty, len(names))
     bounds |= score_bounds(rows, weights, tails, faulty)
     if "dominant_hz" in bounds:
         widen_to(bounds, table, ("dominant_hz",))
@@ -268,14 +226,15 @@ def score_bounds(
 ) -> dict[str, Bound]:
     """Bounds of scores at their tails: evidence must not be low, the others not high.
 
-    A limit that is tighter than it takes to find `ENOUGH` of the faults ``planted`` is eased to that: beyond,
-    it only costs sound records.
+    A limit that is tighter than it takes to find `ENOUGH` of the faults ``planted`` is eased to that, and
+    half way to where `MISSED` of them are: beyond, it only costs sound records.
     """
     limits = limits_at(Scores.of(tuple(tails), [_high(row) for row in rows]), weights, tails)
     for name in limits:
         own = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
         if len(own) >= FEWEST_PLANTED:
-            limits[name] = max(limits[name], float(np.quantile(own, 1 - ENOUGH)))
+            few, some = np.quantile(own, (1 - ENOUGH, MISSED)).tolist()
+            limits[name] = max(limits[name], few, (limits[name] + some) / 2)
     return {
         name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
     }
