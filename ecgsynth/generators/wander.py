@@ -12,6 +12,7 @@ level and a coming and going of its own.
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -48,11 +49,30 @@ def split_wander(signal: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
 
 
 def wander_level(slow: NDArray[np.float32]) -> NDArray[np.float64]:
-    """SD ``[strips]`` of wander ``[strips, channels, samples]`` under a Hann window: ends count less."""
-    weight = np.hanning(slow.shape[-1]) ** 2
-    weight /= weight.sum()
+    """SD ``[strips]`` of wander ``[strips, channels, samples]``; the tenth at either end counts less."""
+    weight = _level_weight(slow.shape[-1])
     mean = slow @ weight
     return np.asarray(np.sqrt((np.square(slow - mean[..., None]) @ weight).mean(1)))
+
+
+def _level_weight(n: int) -> NDArray[np.float64]:
+    """Weights ``[n]`` of sum 1. A narrower window would not see what takes longer than a strip."""
+    weight = np.clip(10 * np.minimum(np.arange(n) + 1, np.arange(n)[::-1] + 1) / n, 0, 1)
+    return np.asarray(weight / weight.sum())
+
+
+@cache
+def _seen_share(length: int) -> NDArray[np.float64]:
+    """Share of the power at each frequency of `length` samples that `wander_level` sees in 10.24 s.
+
+    It hardly sees what takes longer than the strip: a level drawn back must count as it was measured.
+    """
+    n = round(10.24 * PLAN_FS)
+    weight = _level_weight(n)
+    hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
+    hz = hz[hz < 0.7]
+    turns = np.exp(2j * np.pi * hz[:, None] * np.arange(n) / PLAN_FS)
+    return np.asarray(1 - np.abs(turns @ weight) ** 2)
 
 
 def wander_spectrum(slow: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -119,15 +139,17 @@ def draw_drift(
 def draw_wander(
     n: int, channels: int, power: NDArray[np.floating], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Wander ``[channels, n]`` with RMS near 1 over ten seconds and the spectrum `power` at `WANDER_HZ`."""
+    """Wander ``[channels, n]`` of `wander_level` near 1 over ten seconds and spectrum `power`."""
     # Drawn on a grid of at least 20 s, so that a short strip is a part of a slower movement.
     length = max(n, 20 * PLAN_FS)
     hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
     used = int(np.searchsorted(hz, 0.6))
     density = np.interp(hz[:used], WANDER_HZ, power) * (hz[:used] > 0.03)
+    # Slower than a strip is long it goes on as drift does, with the inverse square of the frequency.
+    density *= np.square(WANDER_HZ[0] / np.clip(hz[:used], 0.03, WANDER_HZ[0]))
     gauss = rng.standard_normal((channels, used, 2), dtype=np.float32)
     spectrum = np.zeros((channels, len(hz)), np.complex64)
     spectrum[:, :used] = (gauss[..., 0] + 1j * gauss[..., 1]) * np.sqrt(density)
     wander = np.fft.irfft(spectrum, length)[:, :n]
-    scale = length / (2 * np.sqrt(max(density.sum(), 1e-9)))
+    scale = length / (2 * np.sqrt(max(float((density * _seen_share(length)[:used]).sum()), 1e-9)))
     return (wander * scale).astype(np.float32)

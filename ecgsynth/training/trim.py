@@ -18,7 +18,14 @@ from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.blocks import HOP
 from ecgsynth.generators.conditions import make_conditions
 from ecgsynth.generators.cvae import encode
-from ecgsynth.generators.hiss import WINDOW, WINDOW_HZ, beat_profile, hiss_spectrum, noise_power
+from ecgsynth.generators.hiss import (
+    WINDOW,
+    WINDOW_HZ,
+    beat_profile,
+    hiss_spectrum,
+    nearest_beats,
+    noise_power,
+)
 from ecgsynth.generators.learned import ROWS, Learned, StripNet, beat_heights
 from ecgsynth.generators.oscillation import middle_beat, noise_of
 from ecgsynth.generators.plan import PLAN_FS
@@ -28,8 +35,10 @@ from ecgsynth.rhythms import RHYTHMS
 
 #: Largest correction of a log variance (factor 4.5 on power).
 _MOST = 1.5
-#: Rounds of making, measuring and correcting.
-PASSES = 2
+#: Seconds before an R peak between which a strip shows drift rather than how its waves differ.
+_APART_S = (0.05, 0.32)
+#: Rounds of making, measuring and correcting; P waves and drift are corrected in one, between two of noise.
+PASSES, _MIDDLE = 3, 1
 
 
 def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) -> list[NDArray[np.float32]]:
@@ -87,7 +96,7 @@ def fit_trim(
             pairs = _measured(strips, rows, remade(net, strips, rows, seed + turn))
             if len(pairs) >= fewest:
                 real, made = ([pair[side] for pair in pairs] for side in (0, 1))
-                _correct(net, source, real, made, first=turn == 0, fewest=fewest)
+                _correct(net, source, real, made, turn, fewest)
     high = net.beat_trim[sources][:, WINDOW_HZ > 40]
     return {
         "noise": float(net.noise_trim[sources].mean()),
@@ -102,25 +111,35 @@ def _correct(
     source: int,
     real: list[_Measures],
     made: list[_Measures],
-    *,
-    first: bool,
+    turn: int,
     fewest: int,
 ) -> None:
-    """Move the trims of `source` by what `made` differs from `real`; P waves and drift only once."""
-    noise = _at_coefficients(np.median([a.hiss - b.hiss for a, b in zip(real, made, strict=True)], 0))
+    """Move the trims of `source` by what `made` differs from `real` in round `turn`."""
+    pairs = list(zip(real, made, strict=True))
+    louder = np.median([a.hiss - b.hiss for a, b in pairs], 0)
+    before = np.array([a.before - b.before for a, b in pairs])
+    if np.isfinite(before).all(1).sum() >= fewest:
+        # Waves leave more of themselves under 12 Hz than there is noise: there P waves show how much is seen.
+        low = np.clip((14 - WINDOW_HZ) / 4, 0, 1)
+        louder = low * np.nanmedian(before, 0) + (1 - low) * louder
+    noise = _at_coefficients(louder)
     net.noise_trim[source] = (net.noise_trim[source] + torch.from_numpy(noise)).clamp(-_MOST, _MOST)
-    profile = np.array([a.profile - b.profile for a, b in zip(real, made, strict=True)])
+    profile = np.array([a.profile - b.profile for a, b in pairs])
     if np.isfinite(profile).all(1).sum() >= fewest:
-        louder = net.noise_profile[source] + torch.from_numpy(np.nanmedian(profile, 0))
-        net.noise_profile[source] = louder.clamp(-0.3, 1.5)
+        nearer = net.noise_profile[source] + torch.from_numpy(np.nanmedian(profile, 0))
+        net.noise_profile[source] = nearer.clamp(-0.3, 1.5)
     net.beat_trim[source] = (net.beat_trim[source] + torch.from_numpy(_beat_gain(real, made, fewest))).clamp(
         -0.6, 1.5
     )
-    if first:
+    if turn == _MIDDLE:
         heights = [float(np.ptp(a.p) / np.ptp(b.p)) for a, b in zip(real, made, strict=True) if len(a.p)]
         if len(heights) >= fewest:
             net.p_gain[source] = float(np.clip(np.median(heights), 0.7, 1.6))
-        net.drift_trim[source] = torch.tensor(_drift_line([a.drift for a in real], [b.drift for b in made]))
+        net.drift_trim[source] = torch.tensor(_drift_trim(real, made))
+    elif turn > _MIDDLE:
+        # Squared, because drift is only about half of what is measured before a beat.
+        excess = np.median([np.log(b.drift / a.drift) for a, b in pairs])
+        net.drift_trim[source, 0] *= float(np.exp(np.clip(2 * excess, -0.4, 0.4)))
 
 
 def _few_per_person(
@@ -139,11 +158,17 @@ def _few_per_person(
 
 @dataclass(frozen=True)
 class _Measures:
-    """Log power ``[bins]`` of noise, its profile, drift over gain; middle QRS (power) and P wave."""
+    """What a strip shows.
+
+    Log power ``[bins]`` of noise far from beats, its profile, the power before beats; drift over gain, as RMS
+    before beats and as `Strips` has it; power of the middle QRS and the middle P wave.
+    """
 
     hiss: NDArray[np.float64]
     profile: NDArray[np.float64]
+    before: NDArray[np.float64]
     drift: float
+    drift_all: float
     beat: NDArray[np.float64]
     p: NDArray[np.float64]
 
@@ -167,13 +192,34 @@ def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures
     rest, known = noise_of(signal, times, classes, name, PLAN_FS)
     if not quiet.any() or known.sum() <= PLAN_FS:
         return None
-    slow = split_drift(rest * known)[1][:, known]
-    drift = float((np.median(np.abs(slow)) / 0.6745 + 1e-4) / np.exp(strips.gain[row]))
+    slow = np.abs(split_drift(rest * known)[1])
+    ahead, since = nearest_beats(np.arange(signal.shape[1]) / PLAN_FS, times)
+    apart = known & (ahead > _APART_S[0]) & (ahead < _APART_S[1]) & (since > _APART_S[1])
+    seen = slow[:, apart if apart.sum() > PLAN_FS else known]
+    sizes = np.sqrt(np.square(seen).mean()), np.median(slow[:, known]) / 0.6745
+    drift = [float((size + 1e-4) / np.exp(strips.gain[row])) for size in sizes]
     profile = beat_profile(fast, times, known)
     beat, p = _beat_power(signal, times, classes), np.empty(0)
     if RHYTHMS[name].p_wave != "forbidden":
         p = _middle_p(signal, times[classes == 0])
-    return _Measures(hiss_spectrum(power, quiet).mean(0), profile, drift, beat, p)
+    return _Measures(
+        hiss_spectrum(power, quiet).mean(0), profile, _before_beats(rest, times), *drift, beat, p
+    )
+
+
+def _before_beats(rest: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log power ``[bins]`` of `rest` ``[leads, samples]`` in windows that end 60 ms before R peaks.
+
+    NaN where fewer than four are whole.
+    """
+    stop = P_WINDOW[1]
+    at = np.rint(times * PLAN_FS).astype(np.int64)
+    at = at[(at >= WINDOW + stop) & (at < rest.shape[1])]
+    if len(at) < 4:
+        return np.full(len(WINDOW_HZ), np.nan)
+    parts = rest[:, at[:, None] + np.arange(-WINDOW - stop, -stop)].astype(np.float64)
+    parts = (parts - parts.mean(2, keepdims=True)) * np.hanning(WINDOW)
+    return np.asarray(np.log((np.abs(np.fft.rfft(parts)) ** 2).mean((0, 1)) + 1e-8))
 
 
 def _beat_power(
@@ -213,6 +259,16 @@ def _beat_gain(real: list[_Measures], made: list[_Measures], fewest: int) -> NDA
         return np.zeros(len(WINDOW_HZ), np.float32)
     gain = np.convolve(np.pad(np.nanmedian(ratio, 0), 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
     return (np.clip(gain, -0.6, 1.0) * np.clip((WINDOW_HZ - 12) / 12, 0, 1)).astype(np.float32)
+
+
+def _drift_trim(real: list[_Measures], made: list[_Measures]) -> tuple[float, float]:
+    """Slope and floor (see `_drift_line`) with which drift is right before the beats, not on the average.
+
+    T waves differ from beat to beat, and slowly: a share of what is measured as drift is theirs.
+    """
+    share = float(np.clip(np.median([a.drift / a.drift_all for a in real]), 0.5, 2.0))
+    slope, floor = _drift_line([a.drift_all for a in real], [b.drift for b in made])
+    return slope / share, floor / share
 
 
 def _drift_line(real: list[float], made: list[float]) -> tuple[float, float]:
