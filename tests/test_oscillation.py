@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ecgsynth.generators.oscillation import BANDS, cancel_beats, measure_oscillation
-from ecgsynth.generators.wander import draw_wander, split_wander, wander_spectrum
+from ecgsynth.generators.wander import draw_wander, split_wander, wander_level, wander_spectrum
 
 FS = 250.0
 T = np.arange(int(10 * FS)) / FS
@@ -74,7 +74,14 @@ def test_drawn_wander_has_the_spectrum_it_was_given() -> None:
     drawn = draw_wander(2560, 400, power, rng)
     assert drawn.std() == pytest.approx(1.0, abs=0.25)
     found = wander_spectrum(drawn)
-    assert found.argmax() == 2 and found[2] > 0.35
+    assert found.argmax() == 2 and found[2] > 0.3
+
+
+@pytest.mark.parametrize("power", [[0.96, 0.01, 0.01, 0.01, 0.01], [0.01, 0.01, 0.01, 0.01, 0.96]])
+def test_drawn_wander_is_measured_as_loud_as_it_was_drawn(power: list[float]) -> None:
+    drawn = draw_wander(2560, 600, np.array(power), np.random.default_rng(2))
+    levels = wander_level(drawn[:, None])
+    assert np.sqrt(np.square(levels).mean()) == pytest.approx(1.0, abs=0.06)
 
 
 def test_wander_of_the_same_seed_is_the_same() -> None:

@@ -101,6 +101,13 @@ def test_profile_finds_where_noise_is_louder() -> None:
     assert np.isnan(beat_profile(fast, np.arange(0, 10, 0.3), np.ones(N, bool))).all()
 
 
+def test_profile_passes_over_slow_movement_beside_beats() -> None:
+    fast = 0.005 * np.random.default_rng(4).standard_normal((1, N))
+    moved = fast + 0.01 * np.exp(-0.5 * ((T[:, None] - BEATS + 0.15) / 0.03) ** 2).sum(1)
+    change = beat_profile(moved, BEATS, np.ones(N, bool)) - beat_profile(fast, BEATS, np.ones(N, bool))
+    assert np.abs(change).max() < 0.1
+
+
 @pytest.mark.parametrize("sd", [0.0, 0.4])
 def test_bursts_are_drawn_as_they_are_measured(sd: float) -> None:
     rng = np.random.default_rng(4)
