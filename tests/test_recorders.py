@@ -21,6 +21,7 @@ from ecgsynth.generators.recorders import (
     snr_db,
     through_band,
 )
+from ecgsynth.generators.wander import split_wander, wander_level
 from ecgsynth.pipeline import GenerateOptions, generate_dataset
 from ecgsynth.records import TWELVE_LEADS, Record
 from ecgsynth.sampling import load_generator
@@ -124,7 +125,7 @@ def test_noise_of_a_recorder_is_measured_as_it_was_fitted(kind: str) -> None:
     fitted = smooth_spectrum(bands, WINDOW_HZ) + recorder.spectrum
     seen = (WINDOW_HZ > 4) & (WINDOW_HZ < 100)
     assert np.abs(np.median(log_power, 0) - fitted)[seen].mean() < 0.45, "of 0.45 in log power: 2 dB"
-    wander = [np.std(in_band(x[None], 250, (0.05, 0.5))) for x in drawn]
+    wander = [wander_level(split_wander(x[None, None])[1])[0] for x in drawn]
     assert np.log(np.median(wander)) == pytest.approx(recorder.mean[0], abs=0.4)
 
 
