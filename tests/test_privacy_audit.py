@@ -101,6 +101,8 @@ def test_few_people_are_not_assessable_and_exit_zero(folders: dict[str, Path], t
     assert found["membership"]["afib"]["verdict"] == "not assessable"
     assert found["inputs"]["train"]["people"] == PEOPLE
     assert "not a pass" in result.output
+    needed = found["membership"]["afib"]["people_needed"]
+    assert f"80 % needs {needed} on either side" in result.output
 
 
 def test_same_seed_same_bytes_and_no_overwriting(folders: dict[str, Path], tmp_path: Path) -> None:

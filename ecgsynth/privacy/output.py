@@ -69,6 +69,14 @@ def summary(report: dict[str, Any]) -> str:
         )
     if found["count"] > _NAMED:
         lines.append(f"  and {found['count'] - _NAMED} more, in privacy.json")
+    members = list(report["membership"].values())
+    if members:
+        first = members[0]
+        lines.append(
+            f"Power to see 5 % of the training people leaked: {100 * first['power_at_5_percent']:.0f} % "
+            f"with {first['train_people']} in training and {first['holdout_people']} in the holdout; "
+            f"80 % needs {first['people_needed']} on either side."
+        )
     for name in report["failed"]:
         section, _, rhythm = name.partition(": ")
         lines.append(f"Failed: {TITLES[section].lower()}, {rhythm}")
