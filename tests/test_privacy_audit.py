@@ -233,7 +233,8 @@ def test_a_split_says_who_is_who_and_another_manifest_is_a_warning(
     assert (found["inputs"]["train"]["people"], found["inputs"]["holdout"]["people"]) == (PEOPLE, PEOPLE)
     assert any("another split" in text for text in found["warnings"])
     assert any("fewer people" in text for text in found["warnings"])
-    assert "another split" in (tmp_path / "out" / "privacy.html").read_text()
+    page = (tmp_path / "out" / "privacy.html").read_text()
+    assert "another split" in page and '<p class="every">Not the training folder of these weights' in page
 
 
 def shipped() -> Path:

@@ -20,6 +20,8 @@ from ecgsynth.split import SplitManifest
 #: Parts of a split that the shipped generators learned from, and the part that they never saw.
 TRAIN_PARTS: Final = ("train", "val")
 HOLDOUT_PARTS: Final = ("test",)
+#: How a warning begins that stands on every page: TRAIN is not what the weights learned from.
+ANOTHER: Final = "Not the training folder of these weights: "
 #: Names listed in an error or a warning.
 _NAMED = 10
 #: Significance, over all features, of a difference between training and holdout people that is said.
@@ -197,8 +199,9 @@ def weights_notes(
     stated = notes.get("pack") or notes.get("people_sha256")
     if split is not None and stated and stated != split.sha256:
         said.append(
-            f"The weights were trained on another split (manifest {str(stated)[:12]}) than the one given "
-            f"({split.sha256[:12]}): people counted as holdout may have been learned from, and the reverse."
+            f"{ANOTHER}the weights were trained on another split (manifest {str(stated)[:12]}) than the one "
+            f"given ({split.sha256[:12]}): people counted as holdout may have been learned from, and the "
+            "reverse."
         )
     made_of = {r: int(seen["people"]) for r, seen in metadata.get("population", {}).items()}
     found: dict[str, set[str]] = {}
@@ -212,7 +215,7 @@ def weights_notes(
     ]
     if short:
         said.append(
-            "The training folder holds fewer people than the weights learned from "
+            f"{ANOTHER}it holds fewer people than the weights learned from "
             f"({', '.join(short)}): copies of the others cannot be found."
         )
     return said, notes.get("dp")

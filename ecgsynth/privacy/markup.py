@@ -17,6 +17,9 @@ STYLE: Final = """<style>
 .privacy .fail{color:#a40000;font-weight:600}.privacy .pass{color:#136613}.privacy .open{color:#7a5a00}
 .privacy .verdict.is-fail{border-color:#a40000}.privacy .verdict.is-pass{border-color:#136613}
 .privacy .verdict.is-open{border-color:#b58100}.privacy .q{color:#444;margin:.1em 0 .4em}
+.privacy .every{display:none}
+@media print{.privacy .every{display:block;position:fixed;top:0;left:0;right:0;margin:0;padding:.2em 1em;
+font-size:.8rem;background:#fdf6e3;border-bottom:2px solid #b58100}}
 </style>"""
 
 

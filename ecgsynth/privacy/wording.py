@@ -9,6 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
+from ecgsynth.privacy.inputs import ANOTHER
 from ecgsynth.privacy.markup import STYLE, mark, percent, table
 from ecgsynth.privacy.questions import QUESTIONS, TITLES
 from ecgsynth.rhythms import RHYTHMS
@@ -38,9 +39,11 @@ def privacy_page(report: dict[str, Any]) -> str:
 def officer_section(report: dict[str, Any]) -> str:
     """An HTML fragment for the officer; holds no recording and no plot of one."""
     warnings = [f'<p class="warn">{escape(text)}</p>' for text in report["warnings"]]
+    every = [text for text in report["warnings"] if text.startswith(ANOTHER)][:1]
     parts = [
         STYLE,
         '<section class="privacy">',
+        *(f'<p class="every">{escape(text.partition(" (")[0])}.</p>' for text in every),
         "<h2>Privacy: does this dataset give a patient away?</h2>",
         *warnings,
         _answer(report),
