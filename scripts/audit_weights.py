@@ -1,7 +1,7 @@
 """Audit every shipped checkpoint, rhythm by rhythm, against its training people and people it never saw.
 
-    python scripts/audit_weights.py --data DIR [--split docs/results/split.json] [--records 500] [--few 40]
-    [--also NAME=SYNTHETIC:TRAIN] [--work DIR] [--out docs]
+    python scripts/audit_weights.py --data DIR [--split docs/results/split.json] [--records 500]
+    [--twelve 500] [--few 40] [--also NAME=SYNTHETIC:TRAIN] [--work DIR] [--out docs]
 
 Datasets are made as a user makes them, gate and copy gate included, and kept in the work folder; so is what
 is found of each checkpoint, and neither is done again. ``--also`` audits another dataset (a generator that
@@ -96,7 +96,8 @@ def checkpoint_audit(
         raise SystemExit(
             f"{path.name} was trained on another split than the one given: its people are not known."
         )
-    kept = options.work / f"{path.stem}-{file_sha256(path)[:12]}-{options.records}-{options.few}.json"
+    sizes = "-".join(map(str, (options.records, options.twelve, options.few)))
+    kept = options.work / f"{path.stem}-{file_sha256(path)[:12]}-{sizes}.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     records: list[Record] = []
@@ -104,9 +105,8 @@ def checkpoint_audit(
         if seen["people"] < fewest_people(twelve):
             continue
         enough = len({s.strip.subject for s in people.holdout.of(rhythm)}) >= MANY_PEOPLE
-        folder = made(
-            path, rhythm, options.records if enough else options.few, options.work, generator, twelve
-        )
+        most = options.twelve if twelve else options.records
+        folder = made(path, rhythm, most if enough else options.few, options.work, generator, twelve)
         records += [replace(r, name=f"{rhythm}/{r.name}") for r in open_side(folder, None, ())]
     notes = {"split_sha256": split.sha256, "differential_privacy": None}
     found = people.audit(read_side("synthetic", records, every_strip=True), notes)
@@ -160,6 +160,7 @@ def main() -> int:
     parser.add_argument(
         "--records", type=int, default=500, help="where enough holdout people show the rhythm"
     )
+    parser.add_argument("--twelve", type=int, default=500, help="the same of twelve leads, which take longer")
     parser.add_argument("--few", type=int, default=40, help="records of every other rhythm")
     parser.add_argument("--also", action="append", default=[], metavar="NAME=SYNTHETIC[:TRAIN]")
     parser.add_argument("--work", type=Path, default=Path("audit-work"))

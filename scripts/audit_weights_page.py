@@ -151,8 +151,8 @@ def _why_open(shipped: list[dict[str, Any]]) -> list[str]:
     members = next(iter(shipped[0]["membership"].values()))
     reasons = (
         f"A pass on near-duplicates needs {near['records_needed']} records without a hit and 20 holdout "
-        "people with the rhythm. Only sinus rhythm and atrial fibrillation (single lead) have them; of every "
-        "other rhythm few records were made, as no number of records could pass it.",
+        "people with the rhythm: sinus rhythm and atrial fibrillation (one lead), sinus rhythm (twelve). "
+        "Of every other rhythm few records were made, as no number of records could pass it.",
         "A pass on membership needs an upper limit of 2 % on the true positives at 1 % false positives. To "
         f"notice 5 % leakage with 80 % power takes {members['people_needed']} people on either side; there "
         f"are {_people(shipped[0], 'holdout', 'nsr')} holdout people in sinus rhythm. A *failure* needs "
