@@ -11,6 +11,7 @@ import numpy as np
 from leaks_planting import CHANGES, SAME_PERSON, Source, as_record, set_aside, sources_of, with_all_leads
 
 from ecgsynth.datasets import read_all
+from ecgsynth.engine import Engine
 from ecgsynth.pack import trainable
 from ecgsynth.privacy.calibration import Limits, fit_limits
 from ecgsynth.privacy.copies import Match, find_copies
@@ -41,7 +42,7 @@ class World:
             if part is not None:
                 parts[part].append(record)
         searched, spare = set_aside(parts["train"])
-        self.workers = workers
+        self.crew = Engine(workers=workers)
         self.train = read_side("train", searched, whole=True)
         self.holdout = read_side("holdout", parts["test"])
         self.clean = read_side("synthetic", parts["val"])
@@ -58,7 +59,7 @@ class World:
 
     def search(self, samples: Sequence[Sample]) -> list[Match]:
         """The nearest recordings of the strips of ``samples``."""
-        return find_copies(self.gallery, [s.strip for s in samples], self.workers)
+        return find_copies(self.gallery, [s.strip for s in samples], self.crew)
 
     def plant(self, kind: str, rhythm: str, count: int, rng: np.random.Generator) -> Planted | None:
         """``count`` leaks of people of ``rhythm``, as many of each person as can be; None without any."""

@@ -239,3 +239,5 @@ ENGINES: dict[str, Callable[[Callable[[Any], Any], Engine, bool], Pool]] = {
     "processes": Processes,
     "ray": Ray,
 }
+#: This process, without help.
+ALONE = Engine(workers=1)

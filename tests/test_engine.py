@@ -7,16 +7,21 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing import active_children, connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ecgsynth.engine import BATCH, Engine, in_order
+from ecgsynth import load_generator
+from ecgsynth.engine import ALONE, BATCH, Engine, in_order
 from ecgsynth.errors import GateError, OptionError, ResourceError
 from ecgsynth.export import verify_dataset
 from ecgsynth.pipeline import GenerateOptions, generate_dataset
+from ecgsynth.privacy.copies import find_copies
+from ecgsynth.privacy.gallery import build_gallery
+from ecgsynth.privacy.samples import Sample, read_side
 
 needs_ray = pytest.mark.skipif(
     not any((Path(p) / "ray" / "__init__.py").is_file() for p in sys.path), reason="needs the extra: scale"
@@ -283,6 +288,26 @@ def test_damage_is_found_whoever_reads(
         ("afib00003.hea", f"{copy / 'afib00003.hea'}: checksum"),
         ("afib00131.atr", "does not match its SHA-256"),
     ]
+
+
+@pytest.mark.parametrize("engine", TWO)
+def test_an_audit_measures_and_finds_the_same_whoever_works(engine: Engine) -> None:
+    made = load_generator("parametric").sample("afib", n=18, seed=5, seconds=12.0, leads=("II",))
+    real = [replace(record, name=f"p{k}", subject=f"p/{k}") for k, record in enumerate(made)]
+    sides = [read_side("train", real, whole=True, engine=one) for one in (ALONE, engine)]
+    first, second = ([_numbers(sample) for sample in side.samples] for side in sides)
+    assert first == second and len(first) == 18
+    assert [k.beat.tolist() for k in sides[0].known] == [k.beat.tolist() for k in sides[1].known]
+    gallery = build_gallery(sides[1].traces)
+    strips = [sample.strip for sample in sides[0].samples]
+    alone, shared = (find_copies(gallery, strips[:6], one) for one in (ALONE, engine))
+    assert [(m.full, m.half, m.bent, m.margin) for m in alone] == [
+        (m.full, m.half, m.bent, m.margin) for m in shared
+    ]
+
+
+def _numbers(sample: Sample) -> tuple[str, bytes, bytes]:
+    return sample.strip.record, sample.strip.signal.tobytes(), sample.features.tobytes()
 
 
 @needs_ray

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ecgsynth
+from ecgsynth.engine import Engine
 from ecgsynth.privacy.bending import bend
 from ecgsynth.privacy.calibration import fit_limits, is_near
 from ecgsynth.privacy.copies import Match, find_copies, place_of
@@ -146,9 +147,9 @@ def test_a_clean_set_of_few_records_is_not_a_pass(gallery: Gallery, strangers: l
     assert verdict["verdict"] == "not assessable" and verdict["records_needed"] > len(matches)
 
 
-def test_threads_and_blocks_do_not_change_the_result(gallery: Gallery, strangers: list[Match]) -> None:
+def test_workers_and_blocks_do_not_change_the_result(gallery: Gallery, strangers: list[Match]) -> None:
     some = [m.strip for m in strangers[:6]]
-    one, two = find_copies(gallery, some, workers=1), find_copies(gallery, some, workers=2)
+    one, two = find_copies(gallery, some), find_copies(gallery, some, Engine(workers=2))
     assert [m.statistics() for m in one] == [m.statistics() for m in two]
     seen: list[tuple[int, int]] = []
     find_copies(gallery, some, progress=lambda done, total: seen.append((done, total)))

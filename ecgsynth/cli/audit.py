@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ecgsynth.cli.console import guarded, progress
+from ecgsynth.cli.console import engine_options, guarded, progress
 from ecgsynth.rhythms import find_rhythm
 
 #: Exit code when a gate fails.
@@ -43,7 +43,8 @@ FAILED = 8
     help="Folder for plots of the nearest pairs. They show people's recordings.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Threads.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
+@engine_options
 @click.option("--overwrite", is_flag=True, help="Replace the findings in OUT.")
 @click.pass_context
 def audit(

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from ecgsynth.engine import Engine, in_order
+from ecgsynth.engine import ALONE, Engine, in_order
 from ecgsynth.errors import OutputError, RecordError
 from ecgsynth.wfdb_io import check_samples, read_digital, read_header, read_record
 
 SUMS = "SHA256SUMS.txt"
 #: Fewer records than this are not worth starting processes for.
 FEW_RECORDS = 400
-ALONE = Engine(workers=1)
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecgsynth import __version__
+from ecgsynth.engine import Engine
 from ecgsynth.errors import OptionError, RecordError
 from ecgsynth.privacy.attributes import attribute_risks
 from ecgsynth.privacy.calibration import FALSE_HITS, Limits, fit_limits
@@ -56,7 +57,9 @@ class AuditOptions:
         The checkpoint that made the records, to check that training is what it learned from.
     seed : int
     workers : int
-        Threads of the copy search.
+        Tasks at a time; 0 takes one per core.
+    engine : {"processes", "ray"}
+        Who reads and searches, and for Ray at which `address`; see `ecgsynth.engine.Engine`.
     """
 
     synthetic: Path
@@ -66,7 +69,13 @@ class AuditOptions:
     rhythms: tuple[str, ...] = ()
     weights: Path | None = None
     seed: int = 0
-    workers: int = 2
+    workers: int = 1
+    engine: str = "processes"
+    address: str | None = None
+
+    def crew(self) -> Engine:
+        """Who does the work."""
+        return Engine(self.engine, self.workers, self.address)
 
 
 @dataclass(frozen=True)
@@ -113,13 +122,14 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
         If none of the synthetic records shows a rhythm asked for.
     """
     show = progress or (lambda done, total, note: None)
+    crew = options.crew()
     split = read_split(options.split) if options.split else None
     show(0, 1000, "reading")
-    synthetic = read_side("synthetic", open_side(options.synthetic, None, ()), every_strip=True)
+    synthetic = read_side("synthetic", open_side(options.synthetic, None, ()), every_strip=True, engine=crew)
     show(150, 1000, "reading")
-    holdout = read_side("holdout", open_side(options.holdout, split, HOLDOUT_PARTS))
+    holdout = read_side("holdout", open_side(options.holdout, split, HOLDOUT_PARTS), engine=crew)
     show(200, 1000, "reading")
-    train = read_side("train", open_side(options.train, split, TRAIN_PARTS), whole=True)
+    train = read_side("train", open_side(options.train, split, TRAIN_PARTS), whole=True, engine=crew)
     synthetic = _wanted(synthetic, options.rhythms)
     check_sides(synthetic, train, holdout)
     said, dp = weights_notes(options.synthetic, options.weights, split, train)
@@ -158,7 +168,7 @@ def audit_sides(
     gallery = searched.gallery
     strips = [sample.strip for sample in synthetic.samples]
     matches = find_copies(
-        gallery, strips, options.workers, lambda d, n: show(450 + 400 * d // n, 1000, "searching for copies")
+        gallery, strips, options.crew(), lambda d, n: show(450 + 400 * d // n, 1000, "searching for copies")
     )
     report = {
         "ecgsynth": __version__,
@@ -200,7 +210,7 @@ def _wanted(synthetic: Side, rhythms: Sequence[str]) -> Side:
 def _limits(
     gallery: Gallery, holdout: Side, options: AuditOptions, show: Callable[[int, int], None]
 ) -> dict[str, Limits]:
-    matches = find_copies(gallery, [s.strip for s in holdout.samples], options.workers, show)
+    matches = find_copies(gallery, [s.strip for s in holdout.samples], options.crew(), show)
     same = [m for m in matches if abs(m.full.ncc) > SAME_RECORDING and m.full.stretch == 1.0]
     if same:
         named = []

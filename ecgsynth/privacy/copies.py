@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.engine import ALONE, Engine, in_order
 from ecgsynth.privacy.bending import bend, polish
 from ecgsynth.privacy.correlation import STRETCHES, Fit, PageSpectra, Whole, fits_of, halves, whole
 from ecgsynth.privacy.descriptors import HALF, segments, stretched
@@ -68,7 +69,7 @@ class Match:
 
 
 def find_copies(
-    gallery: Gallery, strips: Sequence[Strip], workers: int = 1, progress: Progress | None = None
+    gallery: Gallery, strips: Sequence[Strip], engine: Engine = ALONE, progress: Progress | None = None
 ) -> list[Match]:
     """The nearest place in the gallery for each strip, in the order of ``strips``.
 
@@ -80,21 +81,11 @@ def find_copies(
     size = int(np.clip(_BLOCK // (widest * per_strip), 1, 64))
     blocks = [strips[i : i + size] for i in range(0, len(strips), size)]
     found: list[Match] = []
-    for part in _mapped(lambda block: _search(gallery, block), blocks, workers):
+    for part in in_order(partial(_search, gallery), blocks, engine, batch=1, what="searching for copies"):
         found += part
         if progress is not None:
             progress(len(found), len(strips))
     return found
-
-
-def _mapped(
-    work: Callable[[Sequence[Strip]], list[Match]], blocks: list[Sequence[Strip]], workers: int
-) -> Iterator[list[Match]]:
-    if workers <= 1 or len(blocks) == 1:
-        yield from map(work, blocks)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(work, blocks)
 
 
 def _search(gallery: Gallery, strips: Sequence[Strip]) -> list[Match]:

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.engine import ALONE, Engine, in_order
 from ecgsynth.fidelity.beatshape import beat_shape, remove_baseline
 from ecgsynth.fidelity.features import FEATURES, record_features
 from ecgsynth.privacy.traces import SLOW_HZ, Strip, Trace, strips_of, traces_of
@@ -32,6 +33,10 @@ MOST_BEATS: Final = 14
 MOST_STRIPS: Final = 3
 #: Rhythms in which the form of a person's conducted beats is not to be seen.
 NOT_CONDUCTED: Final = frozenset({"vt", "vf", "vflutter"})
+
+
+#: Recordings that a worker measures at a time: some last for a day.
+_TOGETHER: Final = 8
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def read_side(
     *,
     whole: bool = False,
     every_strip: bool = False,
+    engine: Engine = ALONE,
     progress: Callable[[int], None] | None = None,
 ) -> Side:
     """Read recordings once and keep what the audit needs of them.
@@ -126,29 +132,41 @@ def read_side(
         Keep all leads of the whole recordings, to be searched.
     every_strip : bool
         Take all strips instead of `MOST_STRIPS` per rhythm; synthetic records are their own person.
+    engine : Engine
+        Who measures.
     progress : callable, optional
         Called with the number of recordings read.
     """
     side = Side(name)
-    for record in records:
-        found = traces_of(record)
-        side.records.add(record.name)
-        side.rates.add(record.fs)
-        chosen = chosen_leads(found)
-        taken = [
-            sample_of(record, strip)
-            for trace in chosen
-            for strip in strips_of(trace, 10_000 if every_strip else MOST_STRIPS)
-        ]
-        if whole:
-            side.traces += found
-            side.known += _known(record, chosen, {(s.strip.lead, s.strip.at) for s in taken})
-        if not taken:
-            side.unusable.append(record.name)
-        side.samples += taken
+    measure = _Measure(whole, 10_000 if every_strip else MOST_STRIPS)
+    for one in in_order(measure, records, engine, batch=_TOGETHER, what="auditing"):
+        for kind in ("traces", "samples", "known", "unusable"):
+            getattr(side, kind).extend(getattr(one, kind))
+        side.records |= one.records
+        side.rates |= one.rates
         if progress is not None:
             progress(len(side.records))
     return side
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """What is kept of one recording, as a side of its own; see `read_side`."""
+
+    whole: bool
+    most_strips: int
+
+    def __call__(self, record: Record) -> Side:
+        found = traces_of(record)
+        chosen = chosen_leads(found)
+        taken = [sample_of(record, s) for trace in chosen for s in strips_of(trace, self.most_strips)]
+        side = Side(record.name, samples=taken, records={record.name}, rates={record.fs})
+        if self.whole:
+            side.traces = found
+            side.known = _known(record, chosen, {(s.strip.lead, s.strip.at) for s in taken})
+        if not taken:
+            side.unusable = [record.name]
+        return side
 
 
 def _known(record: Record, traces: Sequence[Trace], taken: set[tuple[str, float]]) -> list[Known]:
