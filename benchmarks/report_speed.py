@@ -104,15 +104,15 @@ def children(pid: int) -> list[int]:
     return own + [below for child in own for below in children(child)]
 
 
-def watched(arguments: list[Any], allowed: tuple[int, ...]) -> dict[str, Any]:
-    """Run ``ecgsynth`` with these arguments; CPU and wall seconds, peak memory, and what it printed.
+def watched(arguments: list[Any], allowed: tuple[int, ...] = (0,), program: str = COMMAND) -> dict[str, Any]:
+    """Run ``ecgsynth`` (or another program) with these; CPU and wall seconds, peak memory, and what it said.
 
     Raises
     ------
     SystemExit
         If it ends with another code than those ``allowed``.
     """
-    command = [sys.executable, "-c", COMMAND, *arguments]
+    command = [sys.executable, "-c", program, *arguments]
     before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak, done = [0.0], threading.Event()
@@ -131,7 +131,7 @@ def watched(arguments: list[Any], allowed: tuple[int, ...]) -> dict[str, Any]:
     if process.returncode not in allowed:
         raise SystemExit(f"{arguments[0]} ended with {process.returncode}: {said}")
     found = {"cpu_s": round(cpu, 1), "wall_s": round(time.perf_counter() - wall, 1)}
-    return {**found, "memory_gb": round(peak[0], 2), "cores": os.cpu_count(), "said": said.splitlines()}
+    return {**found, "memory_gb": round(peak[0], 3), "cores": os.cpu_count(), "said": said.splitlines()}
 
 
 def measure(synthetic: Path, real: Path, out: Path, n: int) -> dict[str, Any]:
