@@ -18,7 +18,8 @@ from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import SplitManifest, split_people
 from ecgsynth.ssl.encoder_file import load_encoder, save_encoder
 from ecgsynth.ssl.encoders import KINDS, EncoderConfig, Transformer, build_encoder, standardised
-from ecgsynth.ssl.pretrain import PretrainOptions, pretrain_encoder
+from ecgsynth.ssl.options import PretrainOptions
+from ecgsynth.ssl.pretrain import pretrain_encoder
 from ecgsynth.ssl.probe import ProbeOptions, embed, labelled_rows, probe_encoders, score_table, weighted_auprc
 from ecgsynth.ssl.probing import probe_folder
 from ecgsynth.ssl.store import Cut, Pairs, StripStore, gather

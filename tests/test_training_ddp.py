@@ -15,6 +15,7 @@ import ecgsynth
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.ssl import load_encoder
 from ecgsynth.training.ranks import Team
 from ecgsynth.wfdb_io import write_record
 
@@ -52,6 +53,36 @@ folder._PRIOR_STEPS = folder._NOISE_STEPS = 2
 main(sys.argv[2:])
 """
 
+#: The same for pretraining.
+ENCODER_PART = """
+import hashlib, json, sys
+from pathlib import Path
+
+import ecgsynth.ssl.pretrain as pretrain
+from ecgsynth.cli import main
+from ecgsynth.ssl.store import Pairs
+
+out = Path(sys.argv[1])
+seen = []
+real_item, real_fit = Pairs.__getitem__, pretrain._fit
+
+def item(self, number):
+    seen.append(number)
+    return real_item(self, number)
+
+def fit(task, *args):
+    trainer = real_fit(task, *args)
+    weights = hashlib.sha256()
+    for tensor in task.encoder.state_dict().values():
+        weights.update(tensor.numpy().tobytes())
+    note = {"weights": weights.hexdigest(), "steps": trainer.global_step, "seen": seen}
+    (out / f"rank{task.global_rank}.json").write_text(json.dumps(note))
+    return trainer
+
+Pairs.__getitem__, pretrain._fit = item, fit
+main(sys.argv[2:])
+"""
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -66,27 +97,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("cvae", "cgan"):
         save_checkpoint(root / f"{name}.safetensors", StripNet(config), {"generator": name, **empty})
     (root / "part.py").write_text(PART)
+    (root / "encoder_part.py").write_text(ENCODER_PART)
     return root
 
 
 def train(place: Path, out: str, *words: str, generator: str = "cvae") -> subprocess.CompletedProcess[str]:
-    (place / out).mkdir()
     line = ["train", "mine", "--rhythm", "vt", "--out", f"{out}/own.safetensors", "--batch-size", "4"]
-    line += [
-        "--generator",
-        generator,
-        "--from-weights",
-        f"{generator}.safetensors",
-        "--steps",
-        "4",
-        "--seed",
-        "1",
-        *words,
-    ]
+    start = ["--generator", generator, "--from-weights", f"{generator}.safetensors"]
+    return start_part(place, "part.py", out, *line, *start, "--steps", "4", "--seed", "1", *words)
+
+
+def start_part(place: Path, script: str, out: str, *words: str) -> subprocess.CompletedProcess[str]:
+    (place / out).mkdir()
     ranks = ("RANK", "LOCAL_RANK", "NODE_RANK")
     environment = {key: value for key, value in os.environ.items() if key not in ranks}
     return subprocess.run(
-        [sys.executable, "part.py", out, *line],
+        [sys.executable, script, out, *words],
         cwd=place,
         env={**environment, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -118,6 +144,21 @@ def test_two_processes_see_other_batches_and_arrive_at_the_same_weights(place: P
     assert train(place, alone).returncode == 0
     lone = noted(place, alone, 0)
     assert lone["batches"] == first["batches"] and lone["weights"] != first["weights"]
+
+
+def test_two_processes_pretrain_one_encoder_on_strips_dealt_out_between_them(place: Path) -> None:
+    line = ["pretrain", "--data", "mine", "--out", "both-encoder/enc", "--width", "16", "--depth", "1"]
+    line += ["--epochs", "2", "--batch-size", "2", "--strategy", "ddp", "--devices", "2"]
+    done = start_part(place, "encoder_part.py", "both-encoder", *line)
+    assert done.returncode == 0, done.stderr
+    first, second = (noted(place, "both-encoder", rank) for rank in (0, 1))
+    assert first["weights"] == second["weights"] and first["steps"] == second["steps"] == 2
+    each = len(first["seen"]) // 2
+    assert len(set(first["seen"])) == 2 * each
+    # No strip is taken by both in an epoch; numbers carry the epoch.
+    assert not set(first["seen"]) & set(second["seen"])
+    assert done.stdout.count("Wrote encoder.safetensors") == 1
+    assert load_encoder(place / "both-encoder" / "enc" / "encoder.safetensors")[1]["processes"] == 2
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ from ecgsynth.cli.console import guarded, progress
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Continue from the last complete epoch.")
 @click.option("--max-minutes", type=float, default=None, help="Stop after so many minutes.")
-@click.option("--devices", default="auto", show_default=True, help="How many accelerators, or auto.")
+@click.option("--devices", default="auto", show_default=True, help="Accelerators or processes to train on.")
+@click.option("--strategy", type=click.Choice(["auto", "ddp"]), default="auto", show_default=True)
 def pretrain(
     data: tuple[Path, ...], out: Path, lead: str | None, encoder: str | None, **options: Any
 ) -> None:
@@ -55,12 +56,15 @@ def pretrain(
     """
     kind = encoder or ("transformer" if options["method"] == "mae" else "resnet")
     with guarded(out / "encoder.safetensors", " Continue with --resume."), progress("Pretraining") as show:
-        from ecgsynth.ssl.pretrain import PretrainOptions, pretrain_encoder
+        from ecgsynth.ssl.options import PretrainOptions
+        from ecgsynth.ssl.pretrain import pretrain_encoder
 
         leads = _leads(lead)
         made = pretrain_encoder(
             PretrainOptions(data=data, out=out, encoder=kind, leads=leads, **options), progress=show
         )
+    if made.helped:
+        return
     click.echo(
         f"Wrote {made.encoder.name} to {out}: {made.people} people, {made.strips} strips, {made.steps} "
         f"steps, loss {made.loss:.4g}."

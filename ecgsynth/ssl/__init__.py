@@ -10,7 +10,7 @@ from typing import Any
 
 _LAZY = {
     "EncoderConfig": "ecgsynth.ssl.encoders:EncoderConfig",
-    "PretrainOptions": "ecgsynth.ssl.pretrain:PretrainOptions",
+    "PretrainOptions": "ecgsynth.ssl.options:PretrainOptions",
     "ProbeOptions": "ecgsynth.ssl.probe:ProbeOptions",
     "build_encoder": "ecgsynth.ssl.encoders:build_encoder",
     "load_encoder": "ecgsynth.ssl.encoder_file:load_encoder",

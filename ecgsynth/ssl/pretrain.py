@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from ecgsynth.augment.chain import default_chain
 from ecgsynth.augment.mixing import TransformedBatches
-from ecgsynth.errors import CheckpointError, OptionError, OutputError, RecordError
+from ecgsynth.errors import CheckpointError, OutputError, RecordError
 from ecgsynth.split import SplitManifest
 from ecgsynth.ssl.encoder_file import save_encoder
 from ecgsynth.ssl.encoders import EncoderConfig, build_encoder
+from ecgsynth.ssl.options import PretrainOptions, PretrainResult
 from ecgsynth.ssl.store import Cut, Pairs, StripStore, gather
-from ecgsynth.ssl.tasks import METHODS, TaskOptions, build_task
+from ecgsynth.ssl.tasks import TaskOptions, build_task
 from ecgsynth.training.keeping import KeepingIO, last_good
 from ecgsynth.training.run import quiet_lightning
 
@@ -33,108 +32,26 @@ Progress = Callable[[int, int, str], None]
 ENCODER_FILE, _NOTE = "encoder.safetensors", "pretraining.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PretrainOptions:
-    """Options of ``ecgsynth pretrain``.
-
-    Attributes
-    ----------
-    data : tuple of Path
-        Databases or WFDB folders; labels are not used.
-    out : Path
-        Folder to make: ``encoder.safetensors``, ``split.json``, the strips, and what ``resume`` goes on from.
-    method : {"simclr", "moco", "mae"}
-    encoder : {"resnet", "hybrid", "transformer"}
-    width, depth : int
-        As in `EncoderConfig`.
-    fs, seconds, leads
-        As in `Cut`.
-    split : Path or None
-        Split of people; only ``train`` is learned from. None splits anew.
-    pairs : {"view", "person"}
-        Contrastive: two views of one strip, or two strips of one person.
-    epochs, batch_size : int
-    lr : float
-    workers : int
-        Processes that load and transform; 0 does it in this one.
-    seed : int
-    resume : bool
-        Go on from the last complete epoch in `out`.
-    max_minutes : float or None
-    devices : str
-        How many accelerators, or ``auto``.
-    """
-
-    data: tuple[Path, ...]
-    out: Path
-    method: str = "simclr"
-    encoder: str = "resnet"
-    width: int = 96
-    depth: int = 2
-    fs: float = 100.0
-    seconds: float = 10.0
-    leads: tuple[str, ...] | None = None
-    split: Path | None = None
-    pairs: str = "view"
-    epochs: int = 20
-    batch_size: int = 64
-    lr: float = 1e-3
-    workers: int = 0
-    seed: int = 0
-    resume: bool = False
-    max_minutes: float | None = None
-    devices: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise OptionError(f"--method {self.method!r}; known are {', '.join(METHODS)}.")
-        if self.epochs < 1 or self.batch_size < 2 or self.workers < 0:
-            raise OptionError(
-                f"--epochs {self.epochs}, --batch-size {self.batch_size}, --workers {self.workers}; allowed "
-                "are 1, 2 and 0 or more."
-            )
-        if not self.data and not self.resume:
-            raise OptionError("--data: no folder; name at least one with recordings.")
-
-
-@dataclass(frozen=True)
-class PretrainResult:
-    """What was learned.
-
-    Attributes
-    ----------
-    encoder : Path
-    people, strips, steps : int
-        People and strips of ``train``, and optimiser steps.
-    loss : float
-        Of the last step.
-    complete : bool
-        False where ``max_minutes`` ended it early.
-    """
-
-    encoder: Path
-    people: int
-    strips: int
-    steps: int
-    loss: float
-    complete: bool
-
-
 class _Epochs(Sampler[int]):
-    """Every strip once an epoch, in an order of seed and epoch; numbers carry the epoch, see `Pairs`."""
+    """Every strip once an epoch, in an order of seed and epoch; numbers carry the epoch, see `Pairs`.
 
-    def __init__(self, length: int, seed: int) -> None:
+    Processes that train together deal them out among themselves, as many to each.
+    """
+
+    def __init__(self, length: int, seed: int, task: pl.LightningModule, world: int) -> None:
         self.length, self.seed, self.epoch = length, seed, 0
+        self.task, self.world = task, world
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // self.world
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(self.epoch,)))
-        yield from (self.epoch * self.length + rng.permutation(self.length)).tolist()
+        order = self.epoch * self.length + rng.permutation(self.length)
+        yield from order[self.task.global_rank :: self.world][: len(self)].tolist()
 
 
 class _Batches(TransformedBatches):
@@ -153,6 +70,8 @@ class _Report(Callback):
         self.progress, self.total = progress, total
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if not trainer.is_global_zero:
+            return
         loss = trainer.callback_metrics.get("loss")
         self.progress(trainer.global_step, self.total, "" if loss is None else f"loss {float(loss):.4g}")
 
@@ -175,42 +94,48 @@ def pretrain_encoder(options: PretrainOptions, progress: Progress | None = None)
     """
     store = _store(options)
     rows = store.rows("train")
-    if len(rows) < options.batch_size:
+    together = options.batch_size * options.world
+    if len(rows) < together:
         raise RecordError(
-            f"--batch-size {options.batch_size}: part train has {len(rows)} strips only; choose a smaller "
-            "one."
+            f"--batch-size {options.batch_size}: part train has {len(rows)} strips only, and a step takes "
+            f"{together}; choose a smaller one."
         )
     config = EncoderConfig(
         options.encoder, store.leads, store.fs, store.samples.shape[2], options.width, options.depth
     )
-    per_epoch = len(rows) // options.batch_size
+    per_epoch = len(rows) // together
     total = per_epoch * options.epochs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)  # nothing else is drawn from torch's own random numbers
         how = TaskOptions(total, lr=options.lr, seed=options.seed)
         task = build_task(options.method, build_encoder(config), how)
-    trainer = _fit(task, _loader(store, rows, options), options, total, progress)
-    people = len(np.unique(store.person[rows]))
-    path = options.out / ENCODER_FILE
+    trainer = _fit(task, _loader(store, rows, task, options), options, total, progress)
+    people, steps = len(np.unique(store.person[rows])), int(trainer.global_step)
+    path, complete = options.out / ENCODER_FILE, steps >= total
     loss = float(trainer.callback_metrics.get("loss", float("nan")))
+    if options.team().follower:
+        return PretrainResult(path, people, len(rows), steps, loss, complete, helped=True)
     notes = {
         **{key: getattr(options, key) for key in ("method", "pairs", "batch_size", "lr", "seed")},
-        "steps": int(trainer.global_step),
+        "steps": steps,
+        **({"processes": options.world} if options.world > 1 else {}),
         "people": people,
         "strips": len(rows),
         "synthetic_strips": int(store.synthetic[rows].sum()),
         "split": SplitManifest.from_json((options.out / "split.json").read_text()).sha256,
     }
     save_encoder(path, task.encoder, notes)
-    return PretrainResult(path, people, len(rows), notes["steps"], loss, trainer.global_step >= total)
+    return PretrainResult(path, people, len(rows), steps, loss, complete)
 
 
-def _loader(store: StripStore, rows: NDArray[np.int64], options: PretrainOptions) -> DataLoader[Any]:
+def _loader(
+    store: StripStore, rows: NDArray[np.int64], task: pl.LightningModule, options: PretrainOptions
+) -> DataLoader[Any]:
     chain = None if options.method == "mae" else default_chain(store.fs, store.leads)
     return DataLoader(
         Pairs(store, rows, options.pairs, options.seed),
         batch_size=options.batch_size,
-        sampler=_Epochs(len(rows), options.seed),
+        sampler=_Epochs(len(rows), options.seed, task, options.world),
         num_workers=options.workers,
         persistent_workers=options.workers > 0,
         collate_fn=_Batches(chain, options.seed),
@@ -243,7 +168,8 @@ def _fit(
         callbacks=callbacks,
         plugins=[KeepingIO()],
         logger=CSVLogger(options.out, name="logs", version=0),
-        devices=options.devices if options.devices == "auto" else int(options.devices),
+        **options.team().trainer_options(),
+        use_distributed_sampler=False,
         gradient_clip_val=1.0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -257,6 +183,8 @@ def _fit(
 def _store(options: PretrainOptions) -> StripStore:
     """The strips: of a training that is resumed, or gathered now."""
     note, now = options.out / _NOTE, _note(options)
+    if options.team().follower:
+        return StripStore(options.out)
     if options.resume:
         if not note.is_file():
             raise CheckpointError(f"{note}: nothing to resume; leave out --resume to start.")
@@ -283,4 +211,5 @@ def _store(options: PretrainOptions) -> StripStore:
 def _note(options: PretrainOptions) -> dict[str, Any]:
     """Options that a resumed training must share with the one it goes on from."""
     keys = ("method", "encoder", "width", "depth", "pairs", "epochs", "batch_size", "lr", "seed")
-    return {key: getattr(options, key) for key in keys}
+    team = {"processes": options.world} if options.world > 1 else {}
+    return {**{key: getattr(options, key) for key in keys}, **team}
