@@ -196,14 +196,15 @@ def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures
     ahead, since = nearest_beats(np.arange(signal.shape[1]) / PLAN_FS, times)
     apart = known & (ahead > _APART_S[0]) & (ahead < _APART_S[1]) & (since > _APART_S[1])
     seen = slow[:, apart if apart.sum() > PLAN_FS else known]
-    sizes = np.sqrt(np.square(seen).mean()), np.median(slow[:, known]) / 0.6745
-    drift = [float((size + 1e-4) / np.exp(strips.gain[row])) for size in sizes]
+    gain = float(np.exp(strips.gain[row]))
+    drift = float(np.sqrt(np.square(seen).mean()) + 1e-4) / gain
+    drift_all = float(np.median(slow[:, known]) / 0.6745 + 1e-4) / gain
     profile = beat_profile(fast, times, known)
     beat, p = _beat_power(signal, times, classes), np.empty(0)
     if RHYTHMS[name].p_wave != "forbidden":
         p = _middle_p(signal, times[classes == 0])
     return _Measures(
-        hiss_spectrum(power, quiet).mean(0), profile, _before_beats(rest, times), *drift, beat, p
+        hiss_spectrum(power, quiet).mean(0), profile, _before_beats(rest, times), drift, drift_all, beat, p
     )
 
 
