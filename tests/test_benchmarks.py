@@ -136,3 +136,24 @@ def test_both_sides_go_through_the_same_chain(monkeypatch: pytest.MonkeyPatch) -
     assert np.std(low) == pytest.approx(np.sqrt(0.5), abs=0.02)
     assert np.std(high) == pytest.approx(1.0, abs=0.02)
     assert abs(np.median(low)) < 1e-3 and np.allclose(low * 1000, np.round(low * 1000))
+
+
+def test_the_strip_that_is_told_is_the_one_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from realism import Strips
+    from realism_sets import ks_beside_real, surest
+
+    import ecgsynth
+
+    drawn = ecgsynth.load_generator("parametric").sample(rhythm="nsr", n=40, seed=3, seconds=5)
+    signals = np.stack([record.signal[0] for record in drawn]).astype(np.float64)
+    people = tuple(f"p{i}" for i in range(20))
+    sides = [Strips(x, people, ("mitdb",) * 20, ("II",) * 20) for x in (signals[:20], 3.0 * signals[20:])]
+    fake = surest("nsr", *sides, seed=0)
+    assert fake.auc > 0.8 and any((fake.strip == strip).all() for strip in sides[1].signals)
+    values = np.random.default_rng(0).normal(size=(2, 20))
+    far, near = (
+        ks_beside_real(values[0], people, values[1] + 5.0),
+        ks_beside_real(values[0], people, values[1]),
+    )
+    assert far[0] == 1.0 and near[0] < 0.8 and far[1] == near[1]
