@@ -1,6 +1,6 @@
 """Do conditions work: rate, age and sex, ways between rhythms and people, how sure the VAE is, noise.
 
-    python benchmarks/conditions.py --single single.npz --twelve twelve.npz [--part rates,...] [--out docs/results]
+    python benchmarks/conditions.py --single single.npz --twelve twelve.npz [--part rates] [--out DIR]
 
 Packs are those of ``scripts/pack_training_data.py``. Each part is written to ``conditions.json`` when it is
 done, so a run can be cut and asked for the rest; the page and the picture are made from that file.

@@ -21,7 +21,7 @@ def page(found: dict[str, Any]) -> str:
     ]
     lines = ["# Conditions that work", ""]
     lines += [
-        "Made by `benchmarks/conditions.py`. 95 % intervals in brackets, by resampling records or people."
+        "Made by `benchmarks/conditions.py`; 95 % intervals in brackets, by resampling records or people."
     ]
     lines += [f"Weights: {', '.join(f'{k} {v}' for k, v in found['weights'].items())}.", ""]
     for name, table in parts:
@@ -41,10 +41,10 @@ def rates_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## Heart rate asked and delivered",
         "",
-        "Mean absolute error in beats/min of the rate found by an R-peak detector in records of 20 s, against the",
-        "rate asked for; three rates per rhythm, eight records each. The first column is the same detector on real",
-        "strips against the marks of cardiologists, one strip a person: below that nothing can be told apart. Marks:",
-        "the same of the records' own annotations.",
+        "Mean absolute error in beats/min of the rate found by an R-peak detector in records of 20 s,",
+        "against the rate asked for; three rates per rhythm, eight records each. The first column is the",
+        "same detector on real strips against the marks of cardiologists, one strip a person: below that",
+        "nothing can be told apart. Marks: the same of the records' own annotations.",
         "",
         "| rhythm | asked | detector on real | "
         + " | ".join(f"`{g}`" for g in GENERATORS)
@@ -65,9 +65,9 @@ def shifts_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## Age and sex",
         "",
-        "Sinus rhythm of PTB-XL, twelve leads, one strip a person, beside two records asked for each person's age and",
-        "sex (`--age`, `--sex`). Least squares on both at once; intervals by resampling people. Real people: those",
-        "that the weights learned from, those held out, and all.",
+        "Sinus rhythm of PTB-XL, twelve leads, one strip a person, beside two records asked for each",
+        "person's age and sex (`--age`, `--sex`). Least squares on both at once; intervals by resampling",
+        "people. Real people: those that the weights learned from, those held out, and all.",
         "",
     ]
     for kind, title in (("women_less_men", "Women less men"), ("per_ten_years", "Per ten years of age")):
@@ -89,9 +89,10 @@ def ways_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## From one rhythm or person to another",
         "",
-        "`ecgsynth.interpolation.interpolate`, nine steps, twelve people. Pass: share of records that pass the gate as",
-        "either end's rhythm, at the ends, at the least good step and over all. Order: rank correlation of the feature",
-        "with the way gone. Largest step: median over people of the largest step's share of the way (0.125 if even).",
+        "`ecgsynth.interpolation.interpolate`, nine steps, twelve people. Pass: share of records that pass",
+        "the gate as either end's rhythm, at the ends, at the least good step and over all. Order: rank",
+        "correlation of the feature with the way gone. Largest step: median over people of the largest",
+        "step's share of the way (0.125 if even).",
         "",
         "| way | feature, from start to end | order | pass at ends | least | all | largest step |",
         "|---|---|---|---:|---:|---:|---:|",
@@ -111,12 +112,13 @@ def certainty_table(row: dict[str, Any]) -> list[str]:
     lines = [
         "## How sure the VAE is",
         "",
-        "The middle beat of the second half of a strip, foreseen from the first half (`ecgsynth.training.uncertainty`):",
-        f"24 latents of the posterior, decoded with noise. {row['people']['test']} people held out from training",
-        f"({row['strips']['test']} strips). Share of the beat's samples within the interval that should hold so many, as it is; with",
-        f"all spreads times {row['factor']:g}, fitted at 80 % on {row['people']['val']} other people; and with a factor of each level's own. The",
-        "val people are among those that the weights learned from. Rank correlation of error and spread over",
-        f"strips: {row['error_and_spread']:.2f}.",
+        "The middle beat of the second half of a strip, foreseen from the first half",
+        "(`ecgsynth.training.uncertainty`): 24 latents of the posterior, decoded with noise.",
+        f"{row['people']['test']} people held out from training ({row['strips']['test']} strips). Share of",
+        "the beat's samples within the interval that should hold so many, as it is; with all spreads times",
+        f"{row['factor']:g}, fitted at 80 % on {row['people']['val']} other people; and with a factor of",
+        "each level's own. Those other people (val) are among the ones that the weights learned from. Rank",
+        f"correlation of error and spread over strips: {row['error_and_spread']:.2f}.",
         "",
         "| should hold | as it is | one factor | own factor |",
         "|---:|---|---|---|",
@@ -135,7 +137,7 @@ def noises_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## What the gate makes of noise",
         "",
-        "Share of draws of `cvae` that pass the gate under `--noise` and `--snr`; the others are drawn again.",
+        "Share of draws of `cvae` that pass the gate under `--noise` and `--snr`; others are drawn again.",
         "",
         "| rhythm | " + " | ".join(names) + " |",
         "|---|" + "---:|" * len(names),
@@ -156,9 +158,8 @@ def picture(found: dict[str, Any], path: Path) -> None:
         return
     rows = {k: v for k, v in found["ways"].items() if v["spearman"]}
     titles = list(dict.fromkeys(k.split(": ")[1] for k in rows))
-    figure, axes = plt.subplots(
-        1, len(titles) + 1, figsize=(3.2 * (len(titles) + 1), 3.2), layout="constrained"
-    )
+    size = (3.2 * (len(titles) + 1), 3.2)
+    figure, axes = plt.subplots(1, len(titles) + 1, figsize=size, layout="constrained")
     for axis, title in zip(axes, titles, strict=False):
         for name, row in rows.items():
             generator, way = name.split(": ")

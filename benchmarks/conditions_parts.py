@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def rate_of(peaks: NDArray[np.int64], fs: float) -> float:
 
 
 def rates(pack: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Heart rate asked against rate found by a detector, and the detector against human marks on real strips."""
+    """Rate asked against rate found by a detector, and the detector against marks on real strips."""
     rng = np.random.default_rng(seed)
     rows: dict[str, Any] = {}
     for name, rhythm in RHYTHMS.items():
@@ -80,10 +81,10 @@ def _detector_error(
     """Mean absolute error of the detector on strips whose beats were marked by people, each person once."""
     known = [int(i) for i in rng.permutation(of) if pack["beats_source"][i] == "annotated"]
     one = list({str(pack["subject"][i]): i for i in known}.values())
-    found = [
-        abs(rate_of(detect_r_peaks(pack["signal"][i, 0].astype(float), 250.0), 250.0) - rate_of(_marked(pack, i), 250.0))
-        for i in one
-    ]  # fmt: skip
+    found = []
+    for i in one:
+        detected = detect_r_peaks(pack["signal"][i, 0].astype(float), 250.0)
+        found.append(abs(rate_of(detected, 250.0) - rate_of(_marked(pack, i), 250.0)))
     errors = np.array([e for e in found if np.isfinite(e)])
     return interval(errors, rng) if len(errors) >= 3 else None
 
@@ -194,7 +195,7 @@ def way_feature(record: Record, feature: str) -> float:
 
 
 def ways(seed: int, persons: int = 12, steps: int = 9) -> dict[str, Any]:
-    """Between rhythms and between people: share of records that pass, how even the steps are, and features."""
+    """Between rhythms and between people: share of records that pass, evenness of steps, features."""
     from ecgsynth.interpolation import interpolate
 
     calibration, out = load_calibration(), {}
@@ -242,8 +243,7 @@ def _way_row(
     order = [spearmanr(shares[k], v[k]).statistic for v, k in zip(values, known, strict=True) if k.sum() > 4]
     # The largest step over the way's length, both by mean absolute difference of beats: 1 / steps if even.
     moves = [
-        np.array([np.abs(a.signal - b.signal).mean() for a, b in zip(way, way[1:], strict=False)])
-        for way in found
+        np.array([np.abs(a.signal - b.signal).mean() for a, b in itertools.pairwise(way)]) for way in found
     ]
     evenness = [float(m.max() / max(m.sum(), 1e-9)) for m in moves]
     return {
