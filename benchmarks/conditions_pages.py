@@ -42,7 +42,7 @@ def rates_table(rows: dict[str, Any]) -> list[str]:
         "## Heart rate asked and delivered",
         "",
         "Mean absolute error in beats/min of the rate found by an R-peak detector in records of 20 s,",
-        "against the rate asked for; three rates per rhythm, eight records each. The first column is the",
+        "against the rate asked for; three rates per rhythm, six records each. The first column is the",
         "same detector on real strips against the marks of cardiologists, one strip a person: below that",
         "nothing can be told apart. Marks: the same of the records' own annotations.",
         "",
@@ -65,7 +65,7 @@ def shifts_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## Age and sex",
         "",
-        "Sinus rhythm of PTB-XL, twelve leads, one strip a person, beside two records asked for each",
+        "Sinus rhythm of PTB-XL, twelve leads, one strip a person, beside a record asked for with each",
         "person's age and sex (`--age`, `--sex`). Least squares on both at once; intervals by resampling",
         "people. Real people: those that the weights learned from, those held out, and all.",
         "",
@@ -89,7 +89,7 @@ def ways_table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "## From one rhythm or person to another",
         "",
-        "`ecgsynth.interpolation.interpolate`, nine steps, twelve people. Pass: share of records that pass",
+        "`ecgsynth.interpolation.interpolate`, nine steps, six people. Pass: share of records that pass",
         "the gate as either end's rhythm, at the ends, at the least good step and over all. Order: rank",
         "correlation of the feature with the way gone. Largest step: median over people of the largest",
         "step's share of the way (0.125 if even).",

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 GENERATORS = ("parametric", "cvae", "cgan")
 #: Quantiles of real people's rates that are asked for.
 RATES_AT = (0.15, 0.5, 0.85)
-PER_RATE, SECONDS = 8, 20.0
+PER_RATE, SECONDS = 6, 20.0
 #: What is measured of a person: name, unit. Heights over the line before the QRS.
 MEASURES = {
     "pr_ms": "PR, ms",
@@ -153,7 +153,7 @@ def shifts(numbers: dict[str, Array], age: Array, male: Array, seed: int) -> dic
     return out
 
 
-def age_and_sex(twelve: Mapping[str, Any], seed: int, copies: int = 2) -> dict[str, Any]:
+def age_and_sex(twelve: Mapping[str, Any], seed: int, copies: int = 1) -> dict[str, Any]:
     """What age and sex shift in real people of PTB-XL in sinus rhythm, and in records asked for like them."""
     mine = (twelve["source"] == "ptbxl") & (twelve["rhythm"] == "nsr")
     mine &= np.isfinite(twelve["age"]) & (twelve["sex"] >= 0)
@@ -194,7 +194,7 @@ def way_feature(record: Record, feature: str) -> float:
     return float(record_features(record.signal[0], record.fs)[feature])
 
 
-def ways(seed: int, persons: int = 12, steps: int = 9) -> dict[str, Any]:
+def ways(seed: int, persons: int = 6, steps: int = 9) -> dict[str, Any]:
     """Between rhythms and between people: share of records that pass, evenness of steps, features."""
     from ecgsynth.interpolation import interpolate
 
@@ -311,7 +311,7 @@ def taken(pack: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
     return some
 
 
-def noises(seed: int, n: int = 32) -> dict[str, Any]:
+def noises(seed: int, n: int = 24) -> dict[str, Any]:
     """Share of draws that pass the gate under each kind of noise and ratio, per rhythm."""
     calibration, out = load_calibration(), {}
     model: Sampler = ecgsynth.load_generator("cvae")
