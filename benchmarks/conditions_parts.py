@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from short_training import rows_of
 
 import ecgsynth
 from ecgsynth.errors import EcgSynthError
@@ -33,12 +35,15 @@ MEASURES = {
     "r_v5": "QRS in V5, mV",
     "t_v2": "T in V2, mV",
 }
-WAYS = (
-    ("sinus_bradycardia", "sinus_tachycardia", "rate"),
-    ("nsr", "afib", "nrmssd"),
-    ("nsr", "afib", "p_height"),
-    ("nsr", "avb1", "pr_ms"),
+#: From, to, and the features that should move one way; None goes to another person.
+WAYS: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
+    ("sinus_bradycardia", "sinus_tachycardia", ("rate",)),
+    ("nsr", "afib", ("nrmssd", "p_height")),
+    ("nsr", "avb1", ("pr_ms",)),
+    ("nsr", None, ("likeness",)),
 )
+#: Ages that are asked for, each of as many women and men.
+AGES, OF_EACH = (25.0, 40.0, 55.0, 70.0, 85.0), 24
 
 
 def interval(values: Array, rng: np.random.Generator, times: int = 1000) -> list[float]:
@@ -153,8 +158,8 @@ def shifts(numbers: dict[str, Array], age: Array, male: Array, seed: int) -> dic
     return out
 
 
-def age_and_sex(twelve: Mapping[str, Any], seed: int, copies: int = 1) -> dict[str, Any]:
-    """What age and sex shift in real people of PTB-XL in sinus rhythm, and in records asked for like them."""
+def age_and_sex(twelve: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """What age and sex shift in real people of PTB-XL in sinus rhythm, and in records asked for."""
     mine = (twelve["source"] == "ptbxl") & (twelve["rhythm"] == "nsr")
     mine &= np.isfinite(twelve["age"]) & (twelve["sex"] >= 0)
     first = list({str(twelve["subject"][i]): int(i) for i in np.flatnonzero(mine)}.values())
@@ -170,14 +175,13 @@ def age_and_sex(twelve: Mapping[str, Any], seed: int, copies: int = 1) -> dict[s
     }
     for generator in GENERATORS:
         model, made, ages, men = ecgsynth.load_generator(generator), [], [], []
-        for k, (years, man) in enumerate(zip(age.tolist(), male.tolist(), strict=True)):
+        for k, (years, man) in enumerate((years, man) for years in AGES for man in (True, False)):
             wish = {"age": years, "sex": "M" if man else "F", "leads": TWELVE_LEADS, "source": "ptbxl"}
-            for record in model.sample("nsr", copies, seed + k, **wish):
-                made.append(
-                    record.signal[[record.leads.index(lead) for lead in INDEPENDENT_LEADS]].astype(float)
-                )
-                ages.append(years)
-                men.append(man)
+            records = model.sample("nsr", OF_EACH, seed + k, **wish)
+            order = [records[0].leads.index(lead) for lead in INDEPENDENT_LEADS]
+            made += [record.signal[order].astype(float) for record in records]
+            ages += [years] * OF_EACH
+            men += [float(man)] * OF_EACH
         found = person_numbers(made, 250.0)
         out[generator] = shifts(found, np.array(ages), np.array(men), seed)
         print(generator, out[generator], flush=True)
@@ -194,71 +198,57 @@ def way_feature(record: Record, feature: str) -> float:
     return float(record_features(record.signal[0], record.fs)[feature])
 
 
-def ways(seed: int, persons: int = 6, steps: int = 9) -> dict[str, Any]:
+def ways(seed: int, persons: int = 5, steps: int = 9) -> dict[str, Any]:
     """Between rhythms and between people: share of records that pass, evenness of steps, features."""
     from ecgsynth.interpolation import interpolate
 
     calibration, out = load_calibration(), {}
     for generator in ("cvae", "cgan"):
         model = ecgsynth.load_generator(generator)
-        for first, second, feature in (("nsr", None, "likeness"), *WAYS):
+        for first, second, features in WAYS:
             found = [
                 interpolate(model, first, second, steps, seed + k, seconds=10.0, leads=("II",))
                 for k in range(persons)
             ]
-            row = _way_row(found, first, second, feature, calibration, np.random.default_rng(seed))
-            out[f"{generator}: {first} to {second or 'another person'}, {feature}"] = row
-            print(generator, first, second, row, flush=True)
+            passed = _way_passes(found, {first, second or first}, calibration)
+            for feature in features:
+                row = _way_row(found, feature, second is not None, np.random.default_rng(seed))
+                name = f"{generator}: {first} to {second or 'another person'}, {feature}"
+                out[name] = {"pass": passed, **row}
+                print(name, out[name], flush=True)
     return out
 
 
-def _way_row(
-    found: list[list[Record]],
-    first: str,
-    second: str | None,
-    feature: str,
-    calibration: Any,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    from dataclasses import replace
+def _way_passes(found: list[list[Record]], names: set[str], calibration: Any) -> dict[str, float]:
+    """Share of records at each step that pass the gate as one of `names`."""
+    passed: dict[str, list[bool]] = {}
+    for record in (record for way in found for record in way):
+        episodes = [tuple(replace(e, rhythm=name) for e in record.episodes) for name in sorted(names)]
+        either = any(check_record(replace(record, episodes=e), calibration).passed for e in episodes)
+        passed.setdefault(f"{float(record.extra['share']):.3f}", []).append(either)
+    return {share: round(float(np.mean(own)), 3) for share, own in passed.items()}
 
+
+def _way_row(
+    found: list[list[Record]], feature: str, ordered: bool, rng: np.random.Generator
+) -> dict[str, Any]:
     from scipy.stats import spearmanr
 
-    passed = []
-    for way in found:
-        for record in way:
-            names = {first, second or first}
-            either = [
-                check_record(
-                    replace(record, episodes=tuple(replace(e, rhythm=name) for e in record.episodes)),
-                    calibration,
-                ).passed
-                for name in names
-            ]
-            passed.append([any(either), float(record.extra["share"])])
-    table = np.array(passed, float)
     values = np.array([[way_feature(record, feature) for record in way] for way in found])
     shares = np.linspace(0, 1, values.shape[1])
     known = [np.isfinite(v) for v in values]
     order = [spearmanr(shares[k], v[k]).statistic for v, k in zip(values, known, strict=True) if k.sum() > 4]
-    # The largest step over the way's length, both by mean absolute difference of beats: 1 / steps if even.
-    moves = [
-        np.array([np.abs(a.signal - b.signal).mean() for a, b in itertools.pairwise(way)]) for way in found
-    ]
+    # The largest step over the way's length, by mean absolute difference: 1 / steps if even.
+    moves = [np.array([np.abs(a.signal - b.signal).mean() for a, b in pairwise(way)]) for way in found]
     evenness = [float(m.max() / max(m.sum(), 1e-9)) for m in moves]
     return {
-        "pass": {
-            f"{s:.3f}": round(float(table[np.isclose(table[:, 1], s, atol=1e-3), 0].mean()), 3)
-            for s in shares
-        },
         "feature": [round(float(x), 4) for x in np.nanmedian(values, axis=0)],
-        "spearman": interval(np.array([o for o in order if np.isfinite(o)]), rng) if second else None,
+        "spearman": interval(np.array([o for o in order if np.isfinite(o)]), rng) if ordered else None,
         "largest_step": round(float(np.median(evenness)), 3),
-        "even_step": round(1 / (len(shares) - 1), 3),
     }
 
 
-def certainty(pack: Mapping[str, Any], weights: Path, seed: int, each: int = 1) -> dict[str, Any]:
+def certainty(pack: Mapping[str, Any], weights: Path, seed: int) -> dict[str, Any]:
     """Coverage of the VAE's forecasts on test people, as they are and by a factor fitted on val people."""
     from ecgsynth.batches import load_strips
     from ecgsynth.checkpoint import load_checkpoint
@@ -268,12 +258,11 @@ def certainty(pack: Mapping[str, Any], weights: Path, seed: int, each: int = 1) 
     rng = np.random.default_rng(seed)
     found = {}
     for part in ("val", "test"):
-        rows = np.flatnonzero((pack["part"] == part) & np.isin(pack["source"], net.config.sources))
-        strips = load_strips(taken(pack, rows), net.config)
-        one = list(
-            {(int(strips.person[i]), int(strips.rhythm[i])): i for i in rng.permutation(len(strips))}.values()
-        )
-        found[part] = forecast_beats(net, strips, np.sort(np.array(one)), seed=seed)
+        rows = rng.permutation(np.flatnonzero(pack["part"] == part)).tolist()
+        # One strip of each person and rhythm.
+        one = {(str(pack["subject"][i]), str(pack["rhythm"][i])): i for i in rows}
+        strips = load_strips(rows_of(pack, np.sort(list(one.values()))), net.config)
+        found[part] = forecast_beats(net, strips, np.arange(len(strips)), seed=seed)
         print(part, len(found[part]), flush=True)
     factor = fit_factor(found["val"])
     people = {part: len({f.person for f in own}) for part, own in found.items()}
@@ -297,18 +286,6 @@ def certainty(pack: Mapping[str, Any], weights: Path, seed: int, each: int = 1) 
 
     out["error_and_spread"] = round(float(spearmanr(error, said).statistic), 3)
     return out
-
-
-def taken(pack: Mapping[str, Any], rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The pack with `rows` alone."""
-    n = len(pack["subject"])
-    some = {key: value[rows] if len(value) == n else value for key, value in pack.items()}
-    for name, columns in (("beats", ("samples", "symbols")), ("changes", ("samples", "rhythm"))):
-        offsets = pack[f"{name}_offsets"]
-        index = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in rows])
-        some[f"{name}_offsets"] = np.cumsum([0, *(offsets[rows + 1] - offsets[rows])])
-        some |= {f"{name}_{column}": pack[f"{name}_{column}"][index] for column in columns}
-    return some
 
 
 def noises(seed: int, n: int = 24) -> dict[str, Any]:
