@@ -67,7 +67,9 @@ def main() -> None:
         "everything": lambda out: learn_everything(base, few, out, options),
         "scratch": lambda out: learn_from_scratch(few, out, options),
     }
-    for way in (*ways, *(() if options.folder is None else ("as they are",)), "parametric"):
+    row["real"] = real_against_real(judges, options)
+    row["ways"] = kept_ways(options, name, row)
+    for way in options.ways.split(","):
         began = time.process_time()
         path = options.work / f"{name.replace(' ', '-')}-{way}.safetensors"
         kept = path.is_file()
@@ -77,12 +79,21 @@ def main() -> None:
         weights = {"parametric": None, "as they are": base}.get(way, path)
         row["ways"][way] = {**judged(weights, few, judges, options), "cpu_s": None if kept else spent}
         print(way, row["ways"][way], flush=True)
-    row["real"] = real_against_real(judges, options)
+        found = {**results(options), name: row}
+        (options.out / "adapters.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        (options.out / "adapters.md").write_text(page(found), encoding="utf-8")
+
+
+def results(options: argparse.Namespace) -> dict[str, Any]:
     target = options.out / "adapters.json"
-    found = json.loads(target.read_text()) if target.is_file() else {}
-    found[name] = row
-    target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (options.out / "adapters.md").write_text(page(found), encoding="utf-8")
+    return json.loads(target.read_text()) if target.is_file() else {}
+
+
+def kept_ways(options: argparse.Namespace, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Ways that were measured before with the same strips, steps and base."""
+    before = results(options).get(name, {})
+    same = all(before.get(key) == row[key] for key in ("strips", "people", "judging", "steps", "base"))
+    return before["ways"] if same else {}
 
 
 def asked() -> argparse.Namespace:
@@ -92,6 +103,7 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--rhythm", default="vf")
     parser.add_argument("--strips", type=int, default=20)
+    parser.add_argument("--ways", default="adapter,everything,scratch,as they are,parametric")
     parser.add_argument("--steps", type=int, default=150, help="Of each way of learning.")
     parser.add_argument("--base", type=Path, default=None, help="A base that never saw the rhythm.")
     parser.add_argument("--base-steps", type=int, nargs=3, default=(2000, 600, 1500))
