@@ -7,7 +7,7 @@ beats, and cheap enough for thousands of records (about 0.5 ms per ten-second re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,24 @@ class BeatShape:
         """QRS onset and offset of the median beat, see :func:`qrs_edges`; found once."""
         return _follow_edges(self)
 
+    @cached_property
+    def p(self) -> tuple[float, float]:
+        """P-wave score and amplitude, see :func:`p_wave`; found once."""
+        return _p_score(self)
+
+    @cached_property
+    def levelled(self) -> tuple[Array, float]:
+        """The median beat less its level just before the QRS, and its QRS height in mV; found once."""
+        level = self.median - float(middle(self.median[self.window(-0.1, -0.05)]))
+        return level, max(float(np.ptp(level[self.window(-0.08, 0.08)])), 1e-3)
+
+    @cached_property
+    def unit_beats(self) -> Array:
+        """QRS-T of the beats, without their mean and of length 1, from 120 ms before R on."""
+        beats = self.beats[:, self.window(-0.12, min(0.3, 0.6 * self.rr))]
+        beats = beats - beats.mean(axis=1, keepdims=True)
+        return beats / np.maximum(np.sqrt(np.einsum("ij,ij->i", beats, beats)), 1e-9)[:, None]
+
     def window(self, start: float, stop: float) -> slice:
         """Columns from ``start`` to ``stop`` seconds after the R peak, clipped to what is kept."""
         first = max(0, self.centre + round(start * self.fs))
@@ -69,6 +87,12 @@ def middle(values: NDArray[Any], axis: int = -1) -> Any:
     return 0.5 * (ordered.take((n - 1) // 2, axis) + ordered.take(n // 2, axis))
 
 
+@lru_cache(maxsize=32)
+def hann(n: int, fs: float) -> tuple[Array, Array]:
+    """Hann window [n] and the frequencies of its transform in Hz."""
+    return np.hanning(n), np.asarray(np.fft.rfftfreq(n, 1 / fs), dtype=np.float64)
+
+
 def remove_baseline(signal: Array, fs: float, cutoff: float = 0.5) -> Array:
     """Signal [..., samples] less its content under ``cutoff`` Hz (zero phase, raised-cosine edge).
 
@@ -79,10 +103,14 @@ def remove_baseline(signal: Array, fs: float, cutoff: float = 0.5) -> Array:
     start, stop = signal[..., :edge].mean(-1), signal[..., -edge:].mean(-1)
     slope = ((stop - start) / max(1, n - edge))[..., None]
     level = signal - (start[..., None] + slope * (np.arange(n) - (edge - 1) / 2))
-    spectrum = np.fft.rfft(level)
+    return np.fft.irfft(np.fft.rfft(level) * _high_pass(n, fs, cutoff), n)
+
+
+@lru_cache(maxsize=16)
+def _high_pass(n: int, fs: float, cutoff: float) -> Array:
+    """Gain at each frequency of a transform of ``n`` samples."""
     frequency = np.fft.rfftfreq(n, 1 / fs)
-    gain = 0.5 - 0.5 * np.cos(np.pi * np.clip((frequency / cutoff - 0.6) / 0.8, 0, 1))
-    return np.fft.irfft(spectrum * gain, n)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip((frequency / cutoff - 0.6) / 0.8, 0, 1)))
 
 
 def aligned_beats(clean: Array, fs: float, peaks: NDArray[np.int64]) -> tuple[Array, int]:
@@ -134,6 +162,10 @@ def p_wave(shape: BeatShape) -> tuple[float, float]:
     tuple of float
         Score (dimensionless) and peak-to-peak in mV; NaN when the window is under 50 ms.
     """
+    return shape.p
+
+
+def _p_score(shape: BeatShape) -> tuple[float, float]:
     window = p_window(shape)
     if window.stop - window.start < 0.05 * shape.fs:
         return float("nan"), float("nan")
@@ -197,9 +229,10 @@ def _follow_edges(shape: BeatShape) -> tuple[float, float]:
 def beat_correlation(shape: BeatShape) -> Array:
     """Correlation [beats] of each beat with the median beat, from 100 ms before to 300 ms after R."""
     window = shape.window(-0.1, min(0.3, 0.6 * shape.rr))
-    beats = shape.beats[:, window] - shape.beats[:, window].mean(axis=1, keepdims=True)
+    beats = shape.beats[:, window]
+    beats = beats - beats.mean(axis=1, keepdims=True)
     median = shape.median[window] - shape.median[window].mean()
-    scale = np.linalg.norm(beats, axis=1) * np.linalg.norm(median)
+    scale = np.sqrt(np.einsum("ij,ij->i", beats, beats) * float(median @ median))
     return beats @ median / np.maximum(scale, 1e-9)
 
 
@@ -207,7 +240,5 @@ def lag_correlation(shape: BeatShape, lag: int) -> float:
     """Mean correlation between the QRS-T of beats ``lag`` apart; NaN with fewer than two such pairs."""
     if len(shape.beats) < lag + 2:
         return float("nan")
-    window = shape.window(-0.12, min(0.3, 0.6 * shape.rr))
-    beats = shape.beats[:, window] - shape.beats[:, window].mean(axis=1, keepdims=True)
-    beats = beats / np.maximum(np.linalg.norm(beats, axis=1, keepdims=True), 1e-9)
-    return float(np.mean(np.sum(beats[lag:] * beats[:-lag], axis=1)))
+    beats = shape.unit_beats
+    return float(np.vdot(beats[lag:], beats[:-lag])) / (len(beats) - lag)

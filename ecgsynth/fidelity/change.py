@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import MAX_SHIFT, BeatShape, middle, p_window
+from ecgsynth.fidelity.beatshape import MAX_SHIFT, BeatShape, hann, middle, p_window
 
 Array = NDArray[np.float64]
 
@@ -155,8 +155,9 @@ def _noise_numbers(pieces: tuple[Array, Array, Array], fs: float) -> tuple[dict[
     part, _, floor = pieces
     power = np.log10(part.std(axis=1) + 1e-4)
     level = part - part.mean(axis=1, keepdims=True)
-    spectrum = np.abs(np.fft.rfft(level * np.hanning(part.shape[1]))) ** 2
-    edges = np.searchsorted(np.fft.rfftfreq(part.shape[1], 1 / fs), (3.0, 9.0, 18.0, 35.0))
+    taper, frequency = hann(part.shape[1], fs)
+    spectrum = np.abs(np.fft.rfft(level * taper)) ** 2
+    edges = np.searchsorted(frequency, (3.0, 9.0, 18.0, 35.0))
     bands = np.log10(np.add.reduceat(spectrum, edges, axis=1) + 1e-8)
     names = ("split_noise", "split_power", "split_bands")
     if len(part) < 2 * SIDE + 1:

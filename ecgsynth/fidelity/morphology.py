@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import BeatShape, middle, p_wave, p_window, qrs_edges
+from ecgsynth.fidelity.beatshape import BeatShape, hann, p_wave, p_window, qrs_edges
 
 Array = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ LONGEST_QRS = 0.4
 
 def outline(shape: BeatShape) -> dict[str, float]:
     """The median beat at `OUTLINE_MS`, in parts of its QRS height: ``at_<ms>``, NaN past 80 % of an RR."""
-    level, span = _levelled(shape)
+    level, span = shape.levelled
     at = shape.centre + np.rint(np.array(OUTLINE_MS) * 0.001 * shape.fs).astype(int)
     starts = np.clip(at, 0, len(level) - 1)
     stops = np.clip(np.r_[at[1:], at[-1] + round(0.04 * shape.fs)], starts + 1, len(level))
@@ -35,12 +35,6 @@ def outline(shape: BeatShape) -> dict[str, float]:
     }
 
 
-def _levelled(shape: BeatShape) -> tuple[Array, float]:
-    """The median beat less its level just before the QRS, and its QRS height in mV."""
-    level = shape.median - float(middle(shape.median[shape.window(-0.1, -0.05)]))
-    return level, max(float(np.ptp(level[shape.window(-0.08, 0.08)])), 1e-3)
-
-
 def time_numbers(shape: BeatShape) -> dict[str, float]:
     """What the median beat shows beside the waves that the delineator marks.
 
@@ -49,7 +43,7 @@ def time_numbers(shape: BeatShape) -> dict[str, float]:
     ``qrs_mv`` log10 of the QRS height in mV, ``r_share`` share of the height above the level, ``t_lean`` how
     much steeper T falls than it rises (-1 to 1), ``after`` log10 of the power after the QRS over that before.
     """
-    level, span = _levelled(shape)
+    level, span = shape.levelled
     onset, offset = qrs_edges(shape)
     fs = shape.fs
     score, height = p_wave(shape)
@@ -113,18 +107,20 @@ def atrial_numbers(clean: Array, peaks: NDArray[np.int64], shape: BeatShape) -> 
     part = shape.median[window] * np.hanning(window.stop - window.start + 2)[1:-1] ** 0.25
     for at in inside.tolist():
         rest[at - shape.centre + window.start : at - shape.centre + window.stop] -= part
-    power = np.abs(np.fft.rfft(rest * np.hanning(n))) ** 2
-    frequency = np.fft.rfftfreq(n, 1 / fs)
-    band = (frequency >= 3.0) & (frequency <= 12.0)
+    taper, frequency = hann(n, fs)
+    power = np.abs(np.fft.rfft(rest * taper)) ** 2
+    low = int(np.searchsorted(frequency, 3.0))
+    high, fine = np.searchsorted(frequency, (12.0, 20.0), side="right").tolist()
     smooth = np.convolve(power, np.ones(max(1, round(0.5 * n / fs))), "same")
-    top = float(frequency[int(np.argmax(np.where(band, smooth, -1.0)))])
-    total = max(float(power[band].sum()), 1e-12)
-    _, span = _levelled(shape)
+    top = float(frequency[low + int(np.argmax(smooth[low:high]))])
+    total = max(float(power[low:high].sum()), 1e-12)
+    near = np.abs(frequency[low:high] - top) <= 0.5
+    _, span = shape.levelled
     return {
         "rest_mv": float(np.log10(np.sqrt(total) / n / span + 1e-6)),
         "rest_hz": top,
-        "rest_peak": float(power[band & (np.abs(frequency - top) <= 0.5)].sum()) / total,
-        "rest_fine": float(np.log10(max(float(power[frequency > 20.0].sum()) / total, 1e-6))),
+        "rest_peak": float(power[low:high][near].sum()) / total,
+        "rest_fine": float(np.log10(max(float(power[fine:].sum()) / total, 1e-6))),
     }
 
 

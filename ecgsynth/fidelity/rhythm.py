@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity.beatshape import (
     BeatShape,
     beat_correlation,
+    hann,
     lag_correlation,
     middle,
     p_consistency,
@@ -89,7 +88,7 @@ def oscillation_numbers(clean: Array, fs: float) -> dict[str, float]:
     0.7 Hz of it, ``peakedness`` the kurtosis of the samples (a sine has 1.5, noise 3, a QRS rhythm over
     6), ``quiet`` the share of samples under 20 % of the 99th percentile of their size.
     """
-    window, frequency = _hann(len(clean), fs)
+    window, frequency = hann(len(clean), fs)
     power = np.abs(np.fft.rfft(clean * window)) ** 2
     band = power * ((frequency >= 0.5) & (frequency <= 40.0))
     smooth = np.convolve(power, np.ones(max(1, round(0.4 * len(clean) / fs))), "same")
@@ -107,12 +106,6 @@ def oscillation_numbers(clean: Array, fs: float) -> dict[str, float]:
         "peakedness": float(np.mean(square * square)) / variance**2,
         "quiet": float((size < 0.2 * top).mean()),
     }
-
-
-@lru_cache(maxsize=16)
-def _hann(n: int, fs: float) -> tuple[Array, Array]:
-    """Hann window [n] and the frequencies of its transform in Hz."""
-    return np.hanning(n), np.asarray(np.fft.rfftfreq(n, 1 / fs), dtype=np.float64)
 
 
 def agreement(
