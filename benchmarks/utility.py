@@ -1,8 +1,8 @@
 """The studies behind docs/utility.md: runs or resumes them and copies what they found to docs/results.
 
     python benchmarks/utility.py --data DIR --split docs/results/split.json --work DIR [--study af-single,...]
-        [--people 2] [--seeds 3] [--sweep-seeds 1] [--ratios 0.25,1,4] [--generators cvae,cgan] [--workers 2]
-        [--out docs/results]
+        [--people 2] [--seeds 3] [--sweep-seeds 1] [--ratios 0.25,1,4] [--generators cvae,cgan]
+        [--arms none,synthetic] [--workers 2] [--out docs/results]
 
 The same as `ecgsynth benchmark utility` with the studies that ship, but smaller where asked for; --work keeps
 the cells, so a later call with more people, seeds, ratios or generators only runs what is missing.
@@ -27,8 +27,9 @@ def smaller(study: Study, options: argparse.Namespace) -> Study:
         changes["people"] = tuple(int(part) for part in options.people.split(","))
     if options.ratios:
         changes["ratios"] = tuple(float(part) for part in options.ratios.split(","))
-    if options.generators is not None:
-        changes["generators"] = tuple(filter(None, options.generators.split(",")))
+    for name in ("generators", "arms"):
+        if getattr(options, name) is not None:
+            changes[name] = tuple(filter(None, getattr(options, name).split(",")))
     for name in ("seeds", "sweep_seeds"):
         if getattr(options, name):
             changes[name] = getattr(options, name)
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--study", default=",".join(SHIPPED))
     parser.add_argument("--people", default="", help="comma-separated; the study's by default")
     parser.add_argument("--ratios", default="", help="comma-separated; the study's by default")
+    parser.add_argument("--arms", help="comma-separated; the study's by default")
     parser.add_argument("--generators", help="comma-separated; the study's by default; none with ''")
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--sweep-seeds", type=int, default=0)

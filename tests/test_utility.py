@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +18,12 @@ from click.testing import CliRunner
 
 from ecgsynth import load_generator
 from ecgsynth.cli.benchmark import benchmark
-from ecgsynth.errors import OptionError, OutputError, RecordError
+from ecgsynth.errors import OptionError, OutputError, RecordError, ResourceError
 from ecgsynth.split import SplitManifest
 from ecgsynth.utility import run as running
 from ecgsynth.utility.arms import ARMS
-from ecgsynth.utility.cells import chosen_people, first_cells, part_rows, second_cells
+from ecgsynth.utility.cells import Cell, chosen_people, first_cells, part_rows, read_cell, second_cells
+from ecgsynth.utility.energy import energy_of
 from ecgsynth.utility.metrics import (
     Difference,
     Labelled,
@@ -221,6 +227,77 @@ def test_the_split_of_the_generators_is_demanded(tmp_path: Path) -> None:
     )
     with pytest.raises(OptionError, match="was trained by"):
         run_study(options)
+
+
+def test_damaged_files_of_a_study_are_named(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    cell = next(iter(first_cells(small_study())))
+    (out / "cells" / f"{cell.name}.json").write_text('{"cell": ')
+    with pytest.raises(RecordError, match=rf"{cell.name}.json: is damaged .* --resume runs that cell again"):
+        read_cell(out / "cells", cell)
+    (out / "strips.npz").write_bytes((out / "strips.npz").read_bytes()[:5000])
+    with pytest.raises(RecordError, match=r"strips.npz: is damaged .* --resume cuts the strips again"):
+        Strips.load(out / "strips.npz")
+
+
+def test_energy_is_written_apart_where_codecarbon_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tracker:
+        final_emissions_data = SimpleNamespace(
+            energy_consumed=0.3, cpu_energy=0.2, ram_energy=0.1, gpu_energy=0.0
+        )
+
+        def __init__(self, **given: object) -> None:
+            assert given["save_to_file"] is False and given["tracking_mode"] == "process"
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+    monkeypatch.setitem(sys.modules, "codecarbon", SimpleNamespace(OfflineEmissionsTracker=Tracker))
+    with pytest.raises(KeyboardInterrupt), energy_of(tmp_path):
+        raise KeyboardInterrupt
+    line = json.loads((tmp_path / "compute.jsonl").read_text())
+    assert line == {"task": "run", "energy_kwh": 0.3, "cpu_kwh": 0.2, "ram_kwh": 0.1, "gpu_kwh": 0.0}
+    monkeypatch.setitem(sys.modules, "codecarbon", None)
+    with energy_of(tmp_path / "nowhere"):
+        pass
+
+
+def test_several_workers_make_the_same_cells(finished: Path, tmp_path: Path) -> None:
+    study = small_study()
+    for folder in ("cells", "pools"):
+        (tmp_path / folder).mkdir()
+    shutil.copyfile(finished / "strips.npz", tmp_path / "strips.npz")
+    options = UtilityOptions(study=study, data=tmp_path, split=tmp_path, out=tmp_path, workers=2)
+    cells = list(first_cells(study))[:3]
+    running._work(options, list(cells), lambda *_: None)
+    for cell in cells:
+        name = f"{cell.name}.json"
+        assert (tmp_path / "cells" / name).read_bytes() == (finished / "cells" / name).read_bytes()
+
+
+def test_a_worker_that_dies_is_named(finished: Path, tmp_path: Path) -> None:
+    study = small_study()
+    (tmp_path / "cells").mkdir()
+    shutil.copyfile(finished / "strips.npz", tmp_path / "strips.npz")
+    options = UtilityOptions(study=study, data=tmp_path, split=tmp_path, out=tmp_path, workers=2)
+    with pytest.raises(ResourceError, match=r"benchmark utility: a worker .* --resume"):
+        running._work(options, [_Fatal("x", "", 0, 0.0, seed) for seed in range(3)], lambda *_: None)
+
+
+class _Fatal(Cell):
+    """A cell during which the worker is killed, as for lack of memory."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _die, (os.getpid(),)
+
+
+def _die(parent: int) -> None:
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_study_may_grow_by_a_generator_but_not_change_its_weights(

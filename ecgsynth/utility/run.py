@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from ecgsynth.checkpoint import file_sha256, read_metadata, shipped_weights
+from ecgsynth.engine import Engine, in_order
 from ecgsynth.errors import OptionError, OutputError
 from ecgsynth.split import SplitManifest
 from ecgsynth.utility.cells import Cell, first_cells, part_rows, second_cells
+from ecgsynth.utility.energy import COMPUTE_FILE, energy_of
 from ecgsynth.utility.strips import Strips, read_strips
 from ecgsynth.utility.study import Study
 from ecgsynth.utility.summary import chosen_ratios, summarise
-from ecgsynth.utility.trial import Bench, PoolTask, act, start
+from ecgsynth.utility.trial import Bench, PoolTask
 from ecgsynth.utility.writing import write_results
 
 #: Called with tasks done, tasks in all and a note.
@@ -75,11 +75,12 @@ def run_study(options: UtilityOptions, progress: Progress | None = None) -> dict
     strips = Strips.load(strips_path)
     part_rows(options.study, strips)
     study, show = options.study, progress or (lambda *_: None)
-    first = list(dict.fromkeys(first_cells(study)))
-    _work(options, [*_pools(study, first), *first], show)
-    chosen, best = chosen_ratios(study, strips, options.out / "cells", first)
-    second = list(dict.fromkeys(second_cells(study, chosen, best)))
-    _work(options, [*_pools(study, second), *second], show)
+    with energy_of(options.out):
+        first = list(dict.fromkeys(first_cells(study)))
+        _work(options, [*_pools(study, first), *first], show)
+        chosen, best = chosen_ratios(study, strips, options.out / "cells", first)
+        second = list(dict.fromkeys(second_cells(study, chosen, best)))
+        _work(options, [*_pools(study, second), *second], show)
     results = summarise(study, strips, options.out / "cells", first + second, chosen, best) | about
     write_results(options.out, study, results)
     return results
@@ -170,33 +171,20 @@ def _work(options: UtilityOptions, tasks: list[PoolTask | Cell], show: Progress)
         own = [task for task in tasks if isinstance(task, kind)]
         todo = [task for task in own if not (out / folder / f"{task.name}.{suffix}").is_file()]
         done += len(own) - len(todo)
-        workers = min(options.workers or os.cpu_count() or 1, max(1, len(todo)))
-        for task, seconds in _each(options, todo, workers):
+        if not todo:
+            continue
+        engine = Engine(workers=min(options.workers or os.cpu_count() or 1, len(todo)))
+        made = in_order(
+            Bench(options.study, out),
+            todo,
+            engine,
+            batch=1,
+            fork=False,
+            what="benchmark utility",
+            advice="Give fewer --workers, and go on with --resume.",
+        )
+        for task, seconds in zip(todo, made, strict=True):
             done += 1
-            with (out / "compute.jsonl").open("a", encoding="utf-8") as file:
+            with (out / COMPUTE_FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"task": task.name, "processor_s": round(seconds, 2)}) + "\n")
             show(done, len(tasks), task.name)
-
-
-def _each(
-    options: UtilityOptions, todo: list[PoolTask | Cell], workers: int
-) -> Iterator[tuple[PoolTask | Cell, float]]:
-    """Tasks as they are done, and the processor's seconds; by this process if one is enough."""
-    if workers == 1:
-        bench = Bench(options.study, options.out) if todo else None
-        for task in todo:
-            if bench is not None:
-                yield task, bench.pool(task) if isinstance(task, PoolTask) else bench.cell(task)
-        return
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=start, initargs=(options.study, options.out)
-    )
-    try:
-        running: dict[Future[float], PoolTask | Cell] = {pool.submit(act, task): task for task in todo}
-        waiting = set(running)
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield running[future], future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

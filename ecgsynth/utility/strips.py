@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +66,20 @@ class Strips:
 
     @classmethod
     def load(cls, path: Path) -> Strips:
-        """Read what `save` wrote."""
-        with np.load(path) as arrays:
-            columns = {name: arrays[name] for name in arrays.files}
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        RecordError
+            If the file is damaged.
+        """
+        try:
+            with np.load(path) as arrays:
+                columns = {f.name: arrays[f.name] for f in fields(cls)}
+        except (OSError, ValueError, KeyError, EOFError, zlib.error, BadZipFile) as error:
+            raise RecordError(
+                f"{path}: is damaged ({error}); remove it, and --resume cuts the strips again."
+            ) from None
         return cls(**{**columns, "signal": columns["signal"].astype(np.float32)})
 
 

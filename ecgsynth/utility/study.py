@@ -110,7 +110,7 @@ class Study:
     sweep_seeds: int = 2
     pools: int = 1
     synthetic_negative: tuple[str, ...] = ("nsr",)
-    pool: int = 600
+    pool: int = 400
     same_device: bool = False
     steps: int = 150
     batch: int = 32

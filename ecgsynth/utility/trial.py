@@ -50,13 +50,20 @@ class PoolTask:
 
 
 class Bench:
-    """A study's strips and folder, in memory of one process."""
+    """A study's strips and folder, in memory of one process; does a task and returns seconds of processor."""
 
     def __init__(self, study: Study, out: Path) -> None:
         torch.set_num_threads(1)
         self.study, self.out = study, out
         self.strips = Strips.load(out / "strips.npz")
         self.rows = part_rows(study, self.strips)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Bench, (self.study, self.out)  # a worker reads the strips by itself
+
+    def __call__(self, task: PoolTask | Cell) -> float:
+        """Do a task."""
+        return self.pool(task) if isinstance(task, PoolTask) else self.cell(task)
 
     def pool(self, task: PoolTask) -> float:
         """Make a pool's file; returns seconds of processor."""
@@ -132,20 +139,3 @@ class Bench:
             rng = torch.Generator().manual_seed(0)
             found[name] = auprc(tested, scores(net, trouble(signal, setting, rng).numpy()))
         return found
-
-
-_bench: Bench
-
-
-def start(study: Study, out: Path) -> None:
-    """Load a process's bench; Ctrl-C is for the process that writes."""
-    import signal
-
-    global _bench
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _bench = Bench(study, out)
-
-
-def act(task: PoolTask | Cell) -> float:
-    """Do one task; returns seconds of processor."""
-    return _bench.pool(task) if isinstance(task, PoolTask) else _bench.cell(task)
