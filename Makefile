@@ -1,4 +1,4 @@
-# make demo | test | lint | types | clean: each sets up what it needs, once.
+# make demo | test | lint | types | deps | clean: each sets up what it needs, once.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,13 +8,14 @@ WORKERS ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint types clean
+.PHONY: help demo test test-long lint types deps clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo    32 synthetic AF records and their contact sheet in demo/afib"
 	@echo "make test    every test, doctests included"
 	@echo "make test-long   reliability in its long form: thousands of broken files, dozens of kills"
+	@echo "make deps    refuse dependencies with known vulnerabilities, without a network"
 	@echo "make lint    ruff;  make types  mypy;  make clean  what these left behind"
 
 # Stamps: installing again is needed only when the pins or the project's metadata change.
@@ -41,6 +42,9 @@ test-long: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+deps: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check_dependencies.py
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

@@ -78,6 +78,22 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(2026)
 
 
+@pytest.fixture(scope="session")
+def people() -> Callable[[Path, int], None]:
+    """``people(folder, seed)`` writes recordings of a dozen people, not marked as synthetic."""
+    from ecgsynth.rhythms import RHYTHMS
+    from ecgsynth.sampling import load_generator
+    from ecgsynth.wfdb_io import write_record
+
+    def write(folder: Path, seed: int) -> None:
+        folder.mkdir()
+        for i, record in enumerate(load_generator("parametric").sample("afib", 12, seed, leads=("II",))):
+            about = [f"Dx: {RHYTHMS['afib'].snomed}", f"Subject: {seed}-{i}"]
+            write_record(folder, record.name, record.signal, record.fs, record.leads, about)
+
+    return write
+
+
 def tree(folder: Path) -> dict[str, bytes]:
     """Contents of all files below a folder."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
