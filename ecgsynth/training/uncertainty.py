@@ -134,7 +134,7 @@ def fit_factor(forecasts: list[BeatForecast], level: float = 0.8) -> float:
 
     ratios, weights = _by_people(forecasts)
     order = np.argsort(ratios)
-    place = np.searchsorted(np.cumsum(weights[order]), level)
+    place = int(np.searchsorted(np.cumsum(weights[order]), level))
     return float(ratios[order][min(place, len(order) - 1)] / norm.ppf((1 + level) / 2))
 
 
