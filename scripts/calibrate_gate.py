@@ -25,7 +25,17 @@ from ecgsynth.fidelity.calibration import SHIPPED, Bound, Calibration, save_cali
 from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of
 from ecgsynth.fidelity.evidence import context, fit_fault, fit_rhythms, inputs_of, log_odds_many, table
 from ecgsynth.fidelity.faults import FAULTS, conducted
-from ecgsynth.fidelity.fitting import MANY_PEOPLE, ease, fit_agreement, fit_bounds, fit_rhythm, widen_to
+from ecgsynth.fidelity.fitting import (
+    AGREEMENT_PAD,
+    ENOUGH_PEOPLE,
+    MANY_PEOPLE,
+    UNKNOWN_PAD,
+    ease,
+    fit_agreement,
+    fit_bounds,
+    fit_rhythm,
+    widen_to,
+)
 from ecgsynth.fidelity.gate import SHORT, WIDTHS, check_record
 from ecgsynth.fidelity.sound import one_lead, sound_strips
 from ecgsynth.fidelity.trees import Trees, join
@@ -150,7 +160,7 @@ def fit_checks(
     limits = _integrity([whole[i] for i in sound], [rows[i].subject for i in sound])
     looks = {n: "high" for n in sorted({n for score in scores for n in score}) if n.startswith("looks_")}
     beating = [i for i in sound if RHYTHMS[rows[i].rhythm].has_beats]
-    agreed = fit_agreement([whole[i] for i in beating], _weights([rows[i].subject for i in beating]))
+    annotated = [whole[i] for i in beating], _weights([rows[i].subject for i in beating])
     pooled = _pooled(beating, rows, whole, looks)
     rhythms, counts, fitted = {}, {}, {}
     for name, group in sorted(groups.items()):
@@ -165,7 +175,9 @@ def fit_checks(
         )
         counts[name] = len(set(people))
         if rhythm.has_beats:
-            rhythms[name] |= agreed
+            marked = {rows[i].subject for i in group if "sensitivity" in whole[i]}
+            pad = AGREEMENT_PAD if len(marked) >= ENOUGH_PEOPLE else UNKNOWN_PAD
+            rhythms[name] |= fit_agreement(*annotated, pad)
             widen_to(rhythms[name], fit_agreement([whole[i] for i in group], _weights(people)))
             unsure = _unsure(group, rows, whole, looks)
             widen_to(rhythms[name], pooled, unsure + (POOLED if counts[name] < MANY_PEOPLE else HEIGHTS))

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import ecgsynth
 from ecgsynth.errors import OptionError
+from ecgsynth.fidelity.calibration import load_calibration
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
 from ecgsynth.report.ground import Ground, find_ground
 from ecgsynth.report.leads import common_leads, parse_leads, standard_leads
 from ecgsynth.report.sample import Sample, same_mix
-from ecgsynth.report.strips import Strip, on_ground, place_in_line
+from ecgsynth.report.strips import Examiner, Strip, on_ground, place_in_line
 from ecgsynth.report.survey import Entry, unit_note
 from ecgsynth.report.tally import Rate, Tally, difference, wilson
 from ecgsynth.report.verdicts import Criterion, decide, judge_auc, judge_coverage, judge_gate
@@ -41,6 +43,24 @@ def measured(value: float, low: float, high: float, real: float, spread: float =
         assessable=ok,
         note="" if ok else "too few",
     )
+
+
+# ----------------------------------------------------------------------------- examining
+
+
+@pytest.mark.parametrize("side", ["real", "synthetic"])
+def test_records_examined_together_are_as_alone(side: str) -> None:
+    draw = ecgsynth.load_generator("parametric").sample
+    records = [r for n, s in ((2, 10.0), (1, 40.0)) for r in draw("nsr", n=n, seconds=s, leads=("II",))]
+    records[1].signal[:, 300:1300] = 0.0
+    examiner = Examiner(side, {"nsr": GROUND}, load_calibration(), 3, 0)  # type: ignore[arg-type]
+    together = examiner([*records, draw("afib", n=1)[0]])
+    for record, examined in zip(records, together, strict=False):
+        (alone,) = examiner([record])
+        assert examined.gate == alone.gate and examined.faulty == alone.faulty
+        assert [s.place for s in examined.strips] == [s.place for s in alone.strips]
+    assert [len(e.gate) for e in together] == ([1, 0, 3, 0] if side == "real" else [1, 1, 3, 1])
+    assert any(s.passed for s in together[0].strips) and not any(s.passed for s in together[1].strips)
 
 
 # ----------------------------------------------------------------------------- leads

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,8 @@ from ecgsynth.staging import check_target
 
 #: Fewer records than this are not worth starting processes for.
 FEW_RECORDS = 400
+#: Records that one worker examines together.
+TOGETHER = 24
 
 
 class Progress(Protocol):
@@ -171,7 +174,9 @@ def _examine_side(
     examiner = Examiner(name, grounds, calibration, size.per_person, found.options.seed)
     wanted = set(grounds) if name == "real" else set(found.rhythms) | _anything(found)
     records = _of_rhythms(folder.records(), wanted, lambda n: show(n, total))
-    for examined in in_order(examiner, records, found.options.crew(), few=total < FEW_RECORDS):
+    groups = iter(lambda: list(islice(records, TOGETHER)), [])
+    made = in_order(examiner, groups, found.options.crew(), batch=1, few=total < FEW_RECORDS)
+    for examined in chain.from_iterable(made):
         _count(examined, name, found, samples)
     show(total, total)
     for key, sample in samples.items():

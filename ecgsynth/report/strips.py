@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity.calibration import Calibration
-from ecgsynth.fidelity.gate import Verdict, check_record
+from ecgsynth.fidelity.gate import Verdict, check_records
 from ecgsynth.records import Record
 from ecgsynth.report.ground import Ground
 from ecgsynth.report.leads import place_of, standard_leads
@@ -103,10 +103,25 @@ class Examiner:
     per_record: int
     seed: int
 
-    def __call__(self, record: Record) -> Examined:
-        """Examine one record."""
+    def __call__(self, records: Sequence[Record]) -> list[Examined]:
+        """Examine records; what they ask the gate at the same turn it judges together, in half the time."""
+        talks = [self._examine(record) for record in records]
+        examined: dict[int, Examined] = {}
+        answers: dict[int, Verdict | None] = dict.fromkeys(range(len(talks)))
+        while answers:
+            asked: dict[int, Record] = {}
+            for i, answer in answers.items():
+                try:
+                    asked[i] = talks[i].send(answer)
+                except StopIteration as end:
+                    examined[i] = end.value
+            answers = dict(zip(asked, check_records(list(asked.values()), self.calibration), strict=True))
+        return [examined[i] for i in range(len(talks))]
+
+    def _examine(self, record: Record) -> Generator[Record, Verdict | None, Examined]:
+        """Examine one record: gives what the gate has to judge, gets its verdict."""
         rhythms = tuple(dict.fromkeys(e.rhythm for e in record.episodes if e.rhythm is not None))
-        whole = check_record(record, self.calibration) if self.side == "synthetic" else None
+        whole = (yield record) if self.side == "synthetic" else None
         strips: list[Strip] = []
         gate: list[Judged] = []
         faulty: list[str] = []
@@ -127,7 +142,9 @@ class Examiner:
                 if self.side == "real" and any(fault(lead, part.fs) for lead in part.signal):
                     faulty.append(rhythm)
                     continue
-                verdict = one or check_record(part, self.calibration)
+                verdict = one or (yield part)
+                if verdict is None:  # never sent so: the gate has a word on all that it is given
+                    raise RuntimeError(f"no verdict on {record.name}")
                 if one is None:
                     gate.append((rhythm, verdict.passed, verdict.reasons))
                 strips += self._strips(record, compared, window, ground, verdict.passed)
