@@ -137,7 +137,8 @@ def watched(arguments: list[Any], allowed: tuple[int, ...] = (0,), program: str 
 def measure(synthetic: Path, real: Path, out: Path, n: int) -> dict[str, Any]:
     """Run the report and say what it took."""
     found = watched(["report", synthetic, "--real", real, "--out", out, "--overwrite"], allowed=(0, 7))
-    return {"records": n, **found, "verdicts": found.pop("said")[:2]}
+    verdicts = found.pop("said")[:2]
+    return {"records": n, **found, "verdicts": verdicts}
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
