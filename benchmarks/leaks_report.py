@@ -47,6 +47,8 @@ def markdown(results: dict[str, Any]) -> str:
     """Detection per kind and rhythm, false positives, DCR, power."""
     rhythms = list(dict.fromkeys(row["rhythm"] for row in results["detection"]))
     lines = [
+        "# Planted leaks: what `ecgsynth audit` finds",
+        "",
         "Planted leaks that the audit lists with the right person, in % (95 % interval). "
         f"{results['people_searched']} training people are searched; limits come from "
         f"{results['people_of_limits']} people, false positives are counted on "
@@ -191,7 +193,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
         right.set_xticks(at, [f"{100 * s:g}" for s in shares])
     right.set_ylim(-0.03, 1.05)
     right.set_xlabel("exact copies in the set, %")
-    right.set_title("Gate, and sdmetrics' DCR overfitting protection (1 = private)", fontsize=10, loc="left")
+    right.set_title("Gate, and sdmetrics' DCR score (1 = private)", fontsize=10, loc="left")
     right.legend(fontsize=8, frameon=False)
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)

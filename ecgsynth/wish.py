@@ -46,7 +46,7 @@ class Wish:
         :func:`ecgsynth.generators.recorders.snr_db`.
     seed : int
     allow_few_people : bool
-        Offer rhythms learned from fewer than three people.
+        Offer rhythms learned from fewer than six people.
     """
 
     rhythm: str

@@ -65,16 +65,26 @@ def _short(found: dict[str, Any]) -> str:
 
 
 def _what_follows(shipped: list[dict[str, Any]]) -> str:
-    failed = sorted({f"{row['name']} ({text})" for row in shipped for text in row["failed"]})
-    if failed:
-        return f"**What follows:** a class that fails does not ship: {'; '.join(failed)}."
-    return (
-        "**What follows:** no class failed, so all ship. What is open stays open: few people cannot show "
-        "that a rhythm is safe. Rhythms learned from fewer than 3 people (twelve leads: 10) are not offered "
-        "unless `--allow-few-people` is given, and their records bear those people's fingerprint. Records "
-        "that the copy gate lets through and this audit lists are to be dropped: audit your own dataset "
-        "before you pass it on."
+    failed = sorted({(row["name"], text) for row in shipped for text in row["failed"]})
+    offered = {row["name"]: row["offered"] for row in shipped}
+    kept = [f"{name} ({text})" for name, text in failed if text.partition(": ")[2] in offered[name]]
+    withheld = [f"{name} ({text})" for name, text in failed if text.partition(": ")[2] not in offered[name]]
+    said = []
+    if withheld:
+        said.append(
+            f"**A class that fails does not ship.** These failed and are not offered: {'; '.join(withheld)}. "
+            "Few people are behind them, and records bear those people's beats more often than chance would "
+            "have it. `--allow-few-people` draws them all the same."
+        )
+    if kept:
+        said.append(f"**FAILED and still offered, which must not be:** {'; '.join(kept)}.")
+    if not kept:
+        said.append("Of what is offered, no class failed.")
+    said.append(
+        "What is open stays open: few people cannot show that a rhythm is safe. Records that the copy gate "
+        "lets through and this audit lists are to be dropped: audit your own dataset before you pass it on."
     )
+    return " ".join(said)
 
 
 def _verdicts(found: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -102,6 +112,7 @@ def _checkpoint(found: dict[str, Any]) -> list[str]:
     ]
     for rhythm, verdicts in _verdicts(found).items():
         title = "All together" if rhythm == ALL else RHYTHMS[rhythm].title
+        title += "" if rhythm == ALL or rhythm in found["offered"] else " (not offered)"
         sides = " / ".join(str(_people(found, side, rhythm)) for side in ("train", "holdout"))
         row = near.get(
             rhythm,

@@ -92,8 +92,8 @@ def model_card(path: Path, scores: list[dict[str, Any]]) -> str:
         "## Limits",
         "",
         "- For research on algorithms. Not for diagnosis, and not a measure of any patient.",
-        "- A record resembles the people above. It was not audited whether a person can be recognised in it; do not "
-        "take it for free of personal data.",
+        "- A record resembles the people above. What an audit found is in `docs/privacy-of-shipped-weights.md`; do "
+        "not take a record for free of personal data.",
         "- Waveforms end at 125 Hz; most PTB-XL recordings behind it end at 50 Hz.",
         "- Beats of 12-lead and handheld sources were found by a detector, and ectopic beats there count as normal.",
         "",
@@ -117,7 +117,7 @@ def fingerprints(metadata: dict[str, Any]) -> str:
         places = sorted({row[1] for row in metadata["spread"] if row[0] == name})
         n = metadata["population"][name]["people"]
         said.append(f"{name} ({n} {'person' if n == 1 else 'people'} of {', '.join(places)})")
-    return "Rhythms of fewer than three people are those people's fingerprint: " + "; ".join(said) + "."
+    return f"Rhythms of fewer than {fewest} people are those people's fingerprint: " + "; ".join(said) + "."
 
 
 def score_lines(kind: str, scores: list[dict[str, Any]], twelve: bool) -> list[str]:

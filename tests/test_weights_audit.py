@@ -33,14 +33,19 @@ def found() -> dict[str, Any]:
     searched = search_people(train, holdout, options, lambda done, n: None)
     notes = {"warnings": ["Something limits this."], "differential_privacy": None}
     report = audit_sides(synthetic, train, holdout, searched, options, notes, lambda d, n, what: None).report
-    return report | {"name": "cvae-single", "sha256": "0" * 64}
+    return report | {"name": "cvae-single", "sha256": "0" * 64, "offered": ["afib"]}
 
 
 def test_a_leak_fails_its_class_and_names_no_person(found: dict[str, Any], monkeypatch: Any) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
     summary = importlib.import_module("audit_weights").summary(found)
     page = importlib.import_module("audit_weights_page").page({"shipped": [summary], "others": []})
-    assert "near_duplicates: afib" in page and "does not ship" in page and "Something limits" in page
+    assert "near_duplicates: afib" in page and "must not be" in page and "Something limits" in page
+    withheld = importlib.import_module("audit_weights_page").page(
+        {"shipped": [summary | {"offered": []}], "others": []}
+    )
+    assert "not offered: cvae-single (near_duplicates: afib" in withheld.replace("\n", " ")
+    assert "Atrial fibrillation (not offered)" in withheld and "must not be" not in withheld
     assert "secret" in json.dumps(found) and "secret" not in json.dumps(summary) + page
     assert "leaked" not in page
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option("--shards", type=click.Choice(["tar", "parquet"]), default=None, help="Also write shards.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="0: one per core.")
-@click.option("--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people.")
+@click.option("--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 6 people.")
 @click.option("--max-redraws", type=click.IntRange(min=0), default=20, show_default=True, help="Per record.")
 def augment(rhythm: str | None, out: Path | None, plan: bool, **options: Any) -> None:
     """Write one dataset of real and synthetic strips, split by person.

@@ -37,7 +37,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--out", type=FOLDER, default=None, help="Folder for the raters.")
 @click.option("--key", type=FOLDER, default=None, help="File of the key.  [default: OUT-key.json]")
 @click.option("--overwrite", is_flag=True, help="Replace OUT and the key.")
-@click.option("--allow-few-people", is_flag=True, help="Draw rhythms learned from fewer than 3 people.")
+@click.option("--allow-few-people", is_flag=True, help="Draw rhythms learned from fewer than 6 people.")
 @click.pass_context
 def blind_test(ctx: click.Context, rhythms: str, **options: Any) -> None:
     """Make a blind sheet: real strips among as many synthetic ones, to ask people who read ECGs.

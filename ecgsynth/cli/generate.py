@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--shard", default=None, help="K/N: only part K of N, to join later.")
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="A checkpoint of your own.")
 @click.option(
-    "--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 3 people (12 leads: 10)."
+    "--allow-few-people", is_flag=True, help="Offer rhythms learned from fewer than 6 people (12 leads: 10)."
 )
 @click.option(
     "--train",

@@ -29,7 +29,7 @@ from ecgsynth.cli.console import guarded, progress
 @click.option("--resume", is_flag=True, help="Continue a training that was interrupted.")
 @click.option("--log", type=click.Choice(["csv", "tensorboard"]), default="csv", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--allow-few-people", is_flag=True, help="Learn rhythms shown by fewer than 3 people.")
+@click.option("--allow-few-people", is_flag=True, help="Learn rhythms shown by fewer than 6 people.")
 @click.option(
     "--dp-epsilon",
     type=float,

@@ -50,7 +50,7 @@ def train_on_folder(options: TrainOptions, progress: Progress | None = None) -> 
     RecordError
         If a recording is damaged, or none gives a usable window of ten seconds.
     TooFewPeopleError
-        If a rhythm is shown by fewer than three people, unless allowed.
+        If a rhythm is shown by fewer than six people, unless allowed.
     CheckpointError
         If the weights to start from cannot be used, or there is nothing to resume.
     OutputError

@@ -39,7 +39,7 @@ class TrainOptions:
     log : {"csv", "tensorboard"}
     seed : int
     allow_few_people : bool
-        Learn rhythms shown by fewer than three people.
+        Learn rhythms shown by fewer than six people.
     devices, strategy : str
     num_nodes : int
         Processes that train together; see :class:`ecgsynth.training.ranks.Team`.
