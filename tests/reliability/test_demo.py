@@ -34,9 +34,9 @@ COMMANDS = """
 generate --rhythm afib -n 40 --seed 1 --lead II --out af --workers {workers}
 verify af
 plot af
-report af --real train --quick --out report --workers {workers}
 """
 MORE = """
+report af --real train --quick --out report --workers {workers}
 audit af --train train --holdout holdout --out audit --workers {workers}
 augment --real train --rhythm afib --generator parametric --out set --shards tar --workers {workers}
 verify set
@@ -60,7 +60,7 @@ class Run:
         """What a program prints that has no network."""
         words = [*_without_network(), sys.executable, "-c", code]
         done = subprocess.run(
-            words, input=text, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=500
+            words, input=text, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=900
         )
         return done.stdout + done.stderr
 
@@ -97,7 +97,8 @@ def test_the_commands_work_without_a_network(runs: tuple[Run, Run]) -> None:
     for run in runs:
         codes = re.findall(r"^exit (\d+)$", run.output, re.MULTILINE)
         # The report may say that the parametric people and the learned records differ.
-        assert len(codes) >= 4 and set(codes[:3] + codes[4:]) == {"0"} and codes[3] in "07", run.output
+        assert len(codes) in (3, 8) and set(codes[:3] + codes[4:]) == {"0"}, run.output
+        assert len(codes) == 3 or codes[3] in "07", run.output
         assert not run.log.exists(), run.log.read_text()
 
 
@@ -115,7 +116,7 @@ def test_a_look_at_the_network_would_be_seen(runs: tuple[Run, Run]) -> None:
 
 def test_the_same_bytes_elsewhere_later_and_by_more_workers(runs: tuple[Run, Run]) -> None:
     one, two = (run.tree() for run in runs)
-    assert len(two) > 150 and two.keys() <= one.keys() and (len(two) == len(one) or not LONG)
+    assert len(two) > 140 and two.keys() <= one.keys() and (len(two) == len(one) or not LONG)
     assert [name for name in two if one[name] != two[name]] == []
 
 

@@ -1,6 +1,7 @@
 """A process that trains when told, each time in a child of its own, so that the child can be killed.
 
-Reads a folder and, after a tab, the seconds until the child is killed; answers with the child's exit code.
+Reads a folder and, after tabs, the steps and then the seconds after which the child is killed; answers with
+the child's exit code.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -55,28 +57,51 @@ def main() -> None:
     torch.set_num_threads(1)
     strips = load_strips(pack(people()), CONFIG)
     for line in sys.stdin:
-        folder, _, kill_after = line.rstrip("\n").partition("\t")
+        name, *kill = line.rstrip("\n").split("\t")
+        folder = Path(name)
+        begun = begins(folder)
         child = os.fork()
         if child == 0:
             try:
-                train(Path(folder), strips)
+                train(folder, strips)
                 os._exit(0)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
-        print(end_of(child, float(kill_after) if kill_after else None), flush=True)
+        steps, seconds = (int(kill[0]), float(kill[1])) if kill else (math.inf, 0.0)
+        print(end_of(child, partial(is_due, folder, begun, steps), seconds), flush=True)
 
 
-def end_of(child: int, kill_after: float | None) -> int:
-    """Exit code of a child that is killed after so many seconds; waited for here, so its number stays its."""
-    deadline = time.monotonic() + kill_after if kill_after is not None else math.inf
+def begins(folder: Path) -> int:
+    return lines(folder).count("begin")
+
+
+def is_due(folder: Path, begun: int, steps: float) -> bool:
+    """Whether the training that is the `begun` + 1st to begin has done so many steps."""
+    seen = lines(folder)
+    return seen.count("begin") > begun and seen[::-1].index("begin") >= steps
+
+
+def lines(folder: Path) -> list[str]:
+    """First words of what was noted."""
+    try:
+        return [line.split(",")[0] for line in (folder / "steps.txt").read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+def end_of(child: int, due: Callable[[], bool], seconds: float) -> int:
+    """Exit code of a child that is killed so long after it is due; nobody else may wait for it before."""
+    deadline = math.inf
     while True:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
             return os.waitstatus_to_exitcode(status)
+        if deadline == math.inf and due():
+            deadline = time.monotonic() + seconds
         if time.monotonic() >= deadline:
             os.kill(child, signal.SIGKILL)
-            deadline = math.inf
+            deadline, due = math.inf, lambda: False
         time.sleep(0.005)
 
 
