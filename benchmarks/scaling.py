@@ -255,25 +255,29 @@ def main() -> None:
     parser.add_argument("--generator", default="cvae")
     parser.add_argument("--engines", default="processes")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"cores": os.cpu_count(), "generator": args.generator}
     with tempfile.TemporaryDirectory(prefix="ecgsynth-scaling-") as name:
         scratch = Path(name)
-        rows = runs(args, scratch)
-        size, held = sizes(scratch / "made", args.records), memory(scratch / "made", args.records)
-        content = {
-            "cores": os.cpu_count(),
-            "generator": args.generator,
-            "records": args.records,
-            "runs": rows,
-            "per_record": size,
-            "memory_bytes_per_record": held,
-            "writing": writing(args.written, scratch),
-            "folders": folders(args.files, scratch),
-            "paper": paper(rows, size, held),
+        parts: dict[str, Callable[[], Any]] = {
+            "runs": lambda: runs(args, scratch),
+            "per_record": lambda: sizes(scratch / "made", args.records),
+            "memory_bytes_per_record": lambda: memory(scratch / "made", args.records),
+            "writing": lambda: writing(args.written, scratch),
+            "folders": lambda: folders(args.files, scratch),
         }
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "scaling.json").write_text(json.dumps(content, indent=1) + "\n")
-    (args.out / "scaling.md").write_text(markdown(content))
+        for part_name, measure in parts.items():
+            content[part_name] = measure()
+            save(content, args.out)
+    content["paper"] = paper(content["runs"], content["per_record"], content["memory_bytes_per_record"])
+    save(content, args.out)
     print(json.dumps(content["paper"], indent=1))
+
+
+def save(content: dict[str, Any], out: Path) -> None:
+    """Write what there is so far."""
+    (out / "scaling.json").write_text(json.dumps(content, indent=1) + "\n")
+    (out / "scaling.md").write_text(markdown(content))
 
 
 if __name__ == "__main__":
