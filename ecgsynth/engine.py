@@ -83,7 +83,6 @@ def in_order(
     engine: Engine,
     *,
     batch: int = BATCH,
-    ahead: int = 0,
     few: bool = False,
     fork: bool | None = None,
     what: str = "judging",
@@ -101,8 +100,6 @@ def in_order(
     engine : Engine
     batch : int
         Items that travel together.
-    ahead : int
-        Batches that are out at least: more where the caller needs long for some results.
     few : bool
         There is so little to do that processes are not worth starting, unless a number of them is asked for.
     fork : bool, optional
@@ -126,7 +123,7 @@ def in_order(
             yield from map(act, chain(*first, stream))
             return
         pool = ENGINES[engine.name](act, engine, can_fork() if fork is None else fork)
-        yield from _from_pool(pool, chain(first, batches), max(ahead, 2 * pool.workers))
+        yield from _from_pool(pool, chain(first, batches), 2 * pool.workers)
 
 
 def _from_pool(pool: Pool, batches: Iterable[list[Any]], most: int) -> Iterator[Any]:

@@ -29,8 +29,6 @@ from ecgsynth.wish import Wish
 Progress = Callable[[int, int], None]
 #: Blocks longer than this, in seconds of signal over all records, are made smaller.
 _BLOCK_SECONDS = 1920.0
-#: Blocks that are being made at least: enough for two workers while the contact sheet is drawn.
-_AHEAD = 8
 #: Fewer records than this are not worth starting processes for.
 _FEW_RECORDS = 128
 
@@ -238,7 +236,6 @@ def _made(
         parts,
         engine,
         batch=1,
-        ahead=_AHEAD,
         few=len(span) * seconds < _FEW_RECORDS * 10,
         fork=fork,
         what="generating",
