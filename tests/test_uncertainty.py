@@ -9,6 +9,7 @@ import pytest
 
 from ecgsynth.batches import load_strips
 from ecgsynth.checkpoint import load_checkpoint, shipped_weights
+from ecgsynth.errors import OptionError
 from ecgsynth.pack import pack
 from ecgsynth.sampling import load_generator
 from ecgsynth.training.uncertainty import AFTER, BEFORE, BeatForecast, coverage, fit_factor, forecast_beats
@@ -35,6 +36,18 @@ def test_a_spread_said_half_as_large_is_found_and_mended() -> None:
     for level in (0.5, 0.8, 0.95):
         mended = coverage(found, level, fit_factor(found))
         assert np.mean(list(mended.values())) == pytest.approx(level, abs=0.015)
+
+
+def test_an_interval_is_as_wide_as_its_factor_says() -> None:
+    one = forecasts(1.0, 1)[0]
+    low, high = one.interval(0.8, factor=2.0)
+    assert np.allclose(high - one.mean, 2.0 * 1.28155 * one.sd) and np.allclose(
+        one.mean - low, high - one.mean
+    )
+    wide, narrow = (one.interval(level)[1] - one.mean for level in (0.95, 0.5))
+    assert (wide > 3 * narrow).all(), "the shipped factors grow with the level"
+    with pytest.raises(OptionError, match=r"0\.5, 0\.8 or 0\.95"):
+        one.interval(0.9)
 
 
 def test_people_count_alike_however_many_strips_they_gave() -> None:
