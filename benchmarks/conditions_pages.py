@@ -94,6 +94,8 @@ def ways_table(rows: dict[str, Any]) -> list[str]:
         "correlation of the feature with the way gone. Largest step: median over people of the largest",
         "step's share of the way (0.125 if even).",
         "",
+        "![Features along the ways, and what the VAE's intervals hold](conditions.png)",
+        "",
         "| way | feature, from start to end | order | pass at ends | least | all | largest step |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
