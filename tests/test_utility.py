@@ -268,8 +268,8 @@ def test_energy_is_written_apart_where_codecarbon_is_installed(
 
 def test_several_workers_make_the_same_cells(finished: Path, tmp_path: Path) -> None:
     study = small_study()
-    for folder in ("cells", "pools"):
-        (tmp_path / folder).mkdir()
+    (tmp_path / "cells").mkdir()
+    shutil.copytree(finished / "pools", tmp_path / "pools")
     shutil.copyfile(finished / "strips.npz", tmp_path / "strips.npz")
     options = UtilityOptions(study=study, data=tmp_path, split=tmp_path, out=tmp_path, workers=2)
     cells = list(first_cells(study))[:3]
