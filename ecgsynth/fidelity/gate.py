@@ -102,8 +102,8 @@ def check_record(record: Record, calibration: Calibration) -> Verdict:
     --------
     >>> from ecgsynth.fidelity.calibration import Calibration
     >>> flat = Record("r", np.zeros((1, 2500), np.float32), 250.0, ("I",), "p", "made")
-    >>> check_record(flat, Calibration("", {"flat_s": (0.0, 0.5)}, {})).reasons
-    ("flat_s: 10 over 0.5 (seconds without change)",)
+    >>> check_record(flat, Calibration("", {"flat_s": (0.0, 0.5)}, {})).reasons[0]
+    'flat_s: 10 over 0.5 (seconds without change)'
     """
     return check_records([record], calibration)[0]
 
