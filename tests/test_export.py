@@ -406,6 +406,9 @@ def add_escaping_sum(folder: Path) -> None:
         (lambda f: (f / "RECORDS").write_text("afib00000\nafib00001\n"), "afib00002.hea", "not in RECORDS"),
         (lambda f: (f / "RECORDS").write_bytes(b"\xff"), "RECORDS", "as text"),
         (list_twice, "RECORDS", "more than once"),
+        # As many names as files.
+        (lambda f: (f / "afib00002.atr").rename(f / "other.atr"), "other.atr", "not in SHA256SUMS"),
+        (lambda f: (f / "RECORDS").write_text(3 * "afib00001\n"), "RECORDS", "more than once"),
         (swap_records, "manifest.jsonl", "same records"),
         (lambda f: (f / "manifest.jsonl").write_text("[]\n"), "manifest.jsonl", "line 1"),
         (rename_inside, "afib00001.hea", "another record name"),

@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from ecgsynth.engine import ALONE, Engine, in_order
 from ecgsynth.errors import OutputError, RecordError
@@ -20,6 +23,10 @@ SUMS = "SHA256SUMS.txt"
 #: Fewer records than this are not worth starting processes for.
 FEW_RECORDS = 400
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+#: A record (None: none that is listed) and its files with their sums (None: not stated).
+_Item = tuple[str | None, tuple[tuple[str, bytes | None], ...]]
 
 
 @dataclass(frozen=True)
@@ -78,26 +85,66 @@ def verify_dataset(
         If memory runs out, or a worker is killed and none takes its place.
     """
     problems: list[Problem] = []
-    sums = dict(_parse_sums(folder, problems))
-    present = sorted(_files(folder, problems))
-    there = set(present)
-    problems += [Problem(name, "is missing") for name in sorted(sums.keys() - there)]
-    problems += [Problem(name, f"is not in {SUMS}") for name in present if name not in sums and name != SUMS]
-    names = _records(folder, there, problems)
-    _check_manifest(folder, names, problems)
-    hashed = sum(name in sums for name in present)
-    few, done = len(names) < FEW_RECORDS, 0
-    items = _items(present, sums, set(names))
-    for files, found in in_order(_Checker(folder), items, engine, few=few, what="verifying"):
+    tidy = _tidy(folder)
+    if tidy is not None:
+        files, records = tidy
+        items = _by_sums(folder)
+    else:
+        sums = dict(_parse_sums(folder, problems))
+        present = sorted(_files(folder, problems))
+        there = set(present)
+        problems += [Problem(name, "is missing") for name in sorted(sums.keys() - there)]
+        extra = [name for name in present if name not in sums and name != SUMS]
+        problems += [Problem(name, f"is not in {SUMS}") for name in extra]
+        names = _records(folder, there, problems)
+        _check_manifest(folder, names, problems)
+        files, records = sum(name in sums for name in present), len(names)
+        items = _items(present, sums, set(names))
+    done, few = 0, records < FEW_RECORDS
+    for read, found in in_order(_Checker(folder), items, engine, few=few, what="verifying"):
         problems += found
-        done += files
+        done += read
         if progress is not None:
-            progress(done, len(present))
-    return VerifyReport(folder, hashed, len(names), tuple(problems))
+            progress(done, files)
+    return VerifyReport(folder, files, records, tuple(problems))
 
 
-#: A record (None: none that is listed) and its files with their sums (None: not stated).
-_Item = tuple[str | None, tuple[tuple[str, bytes | None], ...]]
+def _tidy(folder: Path) -> tuple[int, int] | None:
+    """Number of files and records of a dataset whose lists and files agree; None where they may not.
+
+    Holds eight bytes a record instead of names: two lists of names are the same if they are as long and the
+    sums of their names' hashes agree.
+    """
+    problems: list[Problem] = []
+    files, stated, headers, listed = ([0, 0] for _ in range(4))
+    for name in _files(folder, problems):
+        if name != SUMS:
+            _count(files, name)
+        if name.endswith(".hea"):
+            _count(headers, name.removesuffix(".hea"))
+    for name, _ in _parse_sums(folder, problems):
+        _count(stated, name)
+    bases = array("q")
+    for name in _listed(folder, problems):
+        _count(listed, name)
+        bases.append(hash(PurePosixPath(name).name))
+    twice = len(np.unique(np.frombuffer(bases, dtype=np.int64))) < len(bases) if bases else False
+    if problems or twice or files != stated or headers != listed:
+        return None
+    _check_manifest(folder, _listed(folder, problems), problems)
+    return None if problems else (files[0], listed[0])
+
+
+def _count(of: list[int], name: str) -> None:
+    of[0] += 1
+    of[1] = (of[1] + hash(name)) % 2**64
+
+
+def _by_sums(folder: Path) -> Iterator[_Item]:
+    """Files by record in the order of the sums, which are known to agree with the other lists."""
+    for stem, group in groupby(_parse_sums(folder, []), key=lambda pair: os.path.splitext(pair[0])[0]):
+        pairs = tuple(group)
+        yield (stem if any(name == f"{stem}.hea" for name, _ in pairs) else None), pairs
 
 
 def _items(present: Iterable[str], sums: Mapping[str, bytes], listed: Container[str]) -> Iterator[_Item]:
@@ -177,17 +224,17 @@ def _sha256(path: Path) -> bytes:
         return b""
 
 
-def _lines(folder: Path, name: str, problems: list[Problem]) -> list[str]:
+def _listed(folder: Path, problems: list[Problem]) -> Iterator[str]:
     try:
-        return (folder / name).read_text(encoding="utf-8").splitlines()
+        with (folder / "RECORDS").open(encoding="utf-8") as file:
+            yield from (line.rstrip("\n") for line in file)
     except (OSError, UnicodeDecodeError):
-        problems.append(Problem(name, "cannot be read as text"))
-        return []
+        problems.append(Problem("RECORDS", "cannot be read as text"))
 
 
 def _records(folder: Path, present: Iterable[str], problems: list[Problem]) -> list[str]:
     """Records to check: those that are listed and have a header."""
-    listed = _lines(folder, "RECORDS", problems)
+    listed = list(_listed(folder, problems))
     headers = {name.removesuffix(".hea") for name in present if name.endswith(".hea")}
     twice = [
         name for name, count in Counter(PurePosixPath(name).name for name in listed).items() if count > 1
@@ -200,11 +247,11 @@ def _records(folder: Path, present: Iterable[str], problems: list[Problem]) -> l
     return [name for name in dict.fromkeys(listed) if name in headers]
 
 
-def _check_manifest(folder: Path, names: list[str], problems: list[Problem]) -> None:
+def _check_manifest(folder: Path, names: Iterable[str], problems: list[Problem]) -> None:
     path = folder / "manifest.jsonl"
     if not path.is_file():
         return  # A plain WFDB folder with sums; if it was listed there, it is already reported as missing.
-    told, same = 0, True
+    expected, same = iter(names), True
     try:
         # Line by line: it is the longest of the lists.
         with path.open(encoding="utf-8") as file:
@@ -214,11 +261,10 @@ def _check_manifest(folder: Path, names: list[str], problems: list[Problem]) -> 
                 except (ValueError, TypeError, KeyError):
                     problems.append(Problem(path.name, f"line {number} is not a JSON object with a name"))
                     continue
-                same = same and told < len(names) and name == PurePosixPath(names[told]).name
-                told += 1
+                same = same and name == PurePosixPath(next(expected, "")).name
     except (OSError, UnicodeDecodeError):
         problems.append(Problem(path.name, "cannot be read as text"))
-    if not same or told != len(names):
+    if not same or next(expected, None) is not None:
         problems.append(Problem(path.name, "does not name the same records as RECORDS, in that order"))
 
 
