@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from judge_peers import peer_power, sdmetrics_scorers
+from judge_peers import PEER_DRAWS, peer_power, sdmetrics_scorers
 from judge_planting import DRAWS, FS, LEVELS, SET_FAULTS, Scorer, drawn, faulty_sets, level_of, power
 from numpy.typing import NDArray
 
@@ -56,7 +56,8 @@ def compare_judges(
     found = {title: power(scorer, bad, len(b), worst) for title, (scorer, worst) in judges.items()}
     peer, note = peer_power(a, bad, peer_python)
     return {
-        "size": len(b), "people": len(people), "levels": LEVELS, "draws": DRAWS, "note": note,
+        "size": len(b), "people": len(people), "levels": LEVELS, "draws": DRAWS,
+        "peer_draws": PEER_DRAWS, "note": note,
         "power": found | peer,
         "titles": {name: fault.title for name, fault in FAULTS.items()} | SET_FAULTS,
     }  # fmt: skip

@@ -66,3 +66,25 @@ def test_outcomes_and_page() -> None:
         [judge.Outcome("x", "nsr", False, s, 0, c, False, ()) for s, c in (("a", 1), ("a", 1), ("b", 0))]
     )
     assert person["by_person"] == 0.5 and person["people"] == 2 and person["low"] <= 0.5 <= person["high"]
+
+
+def test_sets_are_told_by_the_smallest_share_noticed() -> None:
+    levels = [0.0, 0.01, 0.05, 0.5, 1.0]
+    power = {
+        "record gate: turned down": {"odd": [0.0, 1.0, 0.6, 0.8, 1.0]},
+        "peer: a": {"odd": [0.0, 0.0, 0.0, 0.0, 1.0]},
+        "peer: b": {"odd": [0.0, 0.0, 0.0, 0.0, 0.0]},
+        "peer: c": {"odd": [0.4, 1.0, 1.0, 1.0, 1.0]},
+    }
+    sets = {
+        "levels": levels,
+        "power": power,
+        "size": 9,
+        "people": 18,
+        "draws": 5,
+        "peer_draws": 3,
+        "titles": {},
+    }
+    text = "\n".join(report._sets("nsr", sets))
+    assert "| fault | record gate: turned down | peer, best of 2 |" in text
+    assert "| odd | 50 | 100 |" in text and "sound sets too: peer: c." in text
