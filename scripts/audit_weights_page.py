@@ -180,8 +180,8 @@ def _beside(shipped: list[dict[str, Any]], others: list[dict[str, Any]]) -> list
         "## Would it have noticed?",
         "",
         _text(
-            "The same audit on a generator that was overfitted on purpose, on one trained with differential "
-            "privacy, and on those that ship (atrial fibrillation, single lead):"
+            "The same audit on other generators, among them one that was overfitted on purpose, and on those "
+            "that ship (atrial fibrillation, single lead):"
         ),
         "",
         f"| {' | '.join(head)} | Re-identification | Verdict |",
