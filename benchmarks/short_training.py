@@ -69,7 +69,7 @@ def train_short(
     net.wander_power.copy_(torch.from_numpy(power))
     if template_steps:
         fit_templates(net, strips, seed=seed, steps=template_steps)
-    start, ramp = (0, 1) if warm else (steps // 4, steps // 3)
+    start, ramp = (0, 1) if warm else (steps // 4, max(1, steps // 3))
     schedule = Schedule(steps=steps, lr=lr, kl_start=start, kl_ramp=ramp)
     task = (task_of or (CVAETask if kind == "cvae" else CGANTask))(net, schedule)
     with tempfile.TemporaryDirectory() as work:
