@@ -148,8 +148,8 @@ def markdown(found: dict[str, Any]) -> str:
     rows = found["rows"]
     heads = [f"{fraction:.0%} ({_people(rows, fraction)} people)" for fraction in FRACTIONS]
     lines = [
-        f"AUPRC for atrial fibrillation on {rows[0]['positives']} test people with it; means over "
-        f"{rows[0]['seeds']} seeds (pretraining and which people are labelled), in brackets 95 % over test "
+        f"AUPRC for atrial fibrillation on {rows[0]['positives']} test people with it. Seeds, of pretraining "
+        f"and of which people are labelled: {rows[0]['seeds']} (means over them); in brackets 95 % over test "
         "people, bounds averaged over seeds.",
         "",
         f"| pretrained on | judged by | {' | '.join(heads)} | AUROC at 100 % |",
