@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from report_speed import SECONDS, enough, synthetic_strips, watched, write
+from report_speed import SECONDS, enough, synthetic_strips, table, watched, write
 
 from ecgsynth.datasets import open_dataset
 from ecgsynth.records import Record
@@ -55,15 +55,8 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "of all threads; the wall clock is that of a machine that others were using. Made by",
         "`benchmarks/audit_speed.py`.",
         "",
-        "| synthetic records | CPU s | CPU s over the cores | wall s | memory |",
-        "|---:|---:|---:|---:|---:|",
     ]
-    for r in rows:
-        share = f"{r['cpu_s'] / r['cores']:.0f} ({r['cores']})"
-        lines.append(
-            f"| {r['records']:,} | {r['cpu_s']:.0f} | {share} | {r['wall_s']:.0f} | {r['memory_gb']:.2f} GB |"
-        )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + table("synthetic records", rows)) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

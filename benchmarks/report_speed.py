@@ -150,15 +150,22 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "twice, the gate on every record, page and PDF included. CPU seconds are of all processes; the wall",
         "clock is that of a machine that others were using. Made by `benchmarks/report_speed.py`.",
         "",
-        "| records a side | CPU s | CPU s over the cores | wall s | memory |",
+    ]
+    return "\n".join(lines + table("records a side", rows)) + "\n"
+
+
+def table(counted: str, rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of a table of what `watched` found, one row per number of records."""
+    lines = [
+        f"| {counted} | CPU s | CPU s over the cores | wall s | memory |",
         "|---:|---:|---:|---:|---:|",
     ]
     for r in rows:
         share = f"{r['cpu_s'] / r['cores']:.0f} ({r['cores']})"
         lines.append(
-            f"| {r['records']} | {r['cpu_s']:.0f} | {share} | {r['wall_s']:.0f} | {r['memory_gb']:.2f} GB |"
+            f"| {r['records']:,} | {r['cpu_s']:.0f} | {share} | {r['wall_s']:.0f} | {r['memory_gb']:.2f} GB |"
         )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> int:
