@@ -52,7 +52,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "",
         f"Synthetic single-lead records of {SECONDS:g} s against {TRAIN:,} training and {HOLDOUT} holdout",
         f"recordings of {TRAIN_S} s; start-up, reading, all attacks and the page included. CPU seconds are",
-        "of all threads; the wall clock is that of a machine that others were using. Made by",
+        "of all processes; the wall clock is worth what else ran on the machine (nothing, here). Made by",
         "`benchmarks/audit_speed.py`.",
         "",
     ]
