@@ -71,7 +71,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
         "# Load: many twelve-lead records",
         "",
         f"Records of 10 s at {FS:g} Hz in twelve leads (120 kB of samples each). {os.cpu_count()} virtual",
-        "cores; others used them, so the wall clock is a lower bound on speed and `load`",
+        "cores; where others used them too, the wall clock is a lower bound on speed, and `load`",
         "(mean over one minute at the end) says how much. `records/CPU s` counts all processes of a command;",
         "`write` uses one and is without start-up. Made by `benchmarks/load.py`.",
         "",
