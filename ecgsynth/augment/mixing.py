@@ -15,7 +15,7 @@ from ecgsynth.augment.dataset import Item, StripDataset, stacked
 from ecgsynth.augment.plan import check_ratio
 from ecgsynth.errors import GateError, OptionError
 from ecgsynth.fidelity.calibration import load_calibration
-from ecgsynth.fidelity.gate import check_record
+from ecgsynth.fidelity.gate import check_records
 from ecgsynth.sampling import CHUNK, load_generator
 from ecgsynth.sampling import Sampler as Generator
 from ecgsynth.wish import Wish
@@ -169,8 +169,8 @@ class MixedStream(IterableDataset[Item]):
             done: dict[int, Item] = {}
             while pending:
                 drawn = self.generator.draw(wish, list(pending), list(pending.values()))
-                for i, record in zip(list(pending), drawn, strict=True):
-                    verdict = check_record(record, calibration)
+                verdicts = check_records(drawn, calibration)
+                for i, record, verdict in zip(list(pending), drawn, verdicts, strict=True):
                     if verdict.passed:
                         done[i] = self._item(record.signal, label, i)
                         del pending[i]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.errors import GateError, OptionError
 from ecgsynth.fidelity.calibration import Calibration, load_calibration
-from ecgsynth.fidelity.gate import check_record
+from ecgsynth.fidelity.gate import check_records
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.utility.study import Study
@@ -108,8 +108,9 @@ def _passed(
     pending, done = dict.fromkeys(range(count), 0), dict[int, Record]()
     while pending:
         some = list(pending)[:CHUNK]
-        for i, record in zip(some, sampler.draw(wish, some, [pending[i] for i in some]), strict=True):
-            verdict = check_record(record, calibration) if calibration is not None else None
+        drawn = sampler.draw(wish, some, [pending[i] for i in some])
+        verdicts = [None] * len(drawn) if calibration is None else check_records(drawn, calibration)
+        for i, record, verdict in zip(some, drawn, verdicts, strict=True):
             if verdict is None or verdict.passed:
                 done[i] = record
                 del pending[i]
