@@ -45,12 +45,10 @@ GENERATE_SEED = 40_000
 
 
 class People:
-    """Training and holdout people of the single-lead or the twelve-lead weights, read and searched once."""
+    """Training and holdout people that datasets are audited against, searched once."""
 
-    def __init__(self, records: dict[str, list[Record]], options: AuditOptions) -> None:
-        self.train = read_side("train", records["train"], whole=True)
-        self.holdout = read_side("holdout", records["holdout"])
-        self.options = options
+    def __init__(self, train: Side, holdout: Side, options: AuditOptions) -> None:
+        self.train, self.holdout, self.options = train, holdout, options
         self.searched: Searched = search_people(self.train, self.holdout, options, lambda done, n: None)
 
     def audit(self, synthetic: Side, notes: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +64,11 @@ def read_people(data: Path, split: SplitManifest, options: AuditOptions) -> dict
     parts = {"train": TRAIN_PARTS, "holdout": HOLDOUT_PARTS}
     records = {name: list(open_side(data, split, own)) for name, own in parts.items()}
     twelve = {name: [r for r in own if set(TWELVE_LEADS) <= set(r.leads)] for name, own in records.items()}
-    return {False: People(records, options), True: People(twelve, options)}
+    people = {}
+    for is_twelve, own in ((False, records), (True, twelve)):
+        train, holdout = read_side("train", own["train"], whole=True), read_side("holdout", own["holdout"])
+        people[is_twelve] = People(train, holdout, options)
+    return people
 
 
 def made(path: Path, rhythm: str, count: int, folder: Path, generator: str, twelve: bool) -> Path:
@@ -127,13 +129,8 @@ def other_audit(said: str, people: People, options: AuditOptions) -> dict[str, A
     notes = {"split_sha256": None, "differential_privacy": None}
     if train:
         side = read_side("train", open_side(Path(train), None, ()), whole=True)
-        shown = search_people(side, people.holdout, options, lambda done, n: None)
-        notes["warnings"] = warnings_of(made_of, side, people.holdout)
-        found = audit_sides(
-            made_of, side, people.holdout, shown, options, notes, lambda d, n, what: None
-        ).report
-    else:
-        found = people.audit(made_of, notes)
+        people = People(side, people.holdout, options)
+    found = people.audit(made_of, notes)
     return found | {"name": name}
 
 
