@@ -17,6 +17,14 @@ Array = NDArray[np.float64]
 STRETCH = 30.0
 SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")
 PATTERNS = {"bigeminy": ("V", 2), "trigeminy": ("V", 3), "atrial_bigeminy": ("A", 2)}
+#: Sources whose statements name ectopy in a record of 10 s; their beats are not labelled.
+STATED = ("ptbxl", "chapman", "ningbo", "ludb")
+#: A beat is early below this share of the cycle around it, if the next interval is not short as well.
+EARLY, NEXT = 0.87, 0.95
+#: An interval of so many cycles holds a beat that the detector passed over: a wide one.
+GAP = (1.75, 2.25)
+#: An early beat correlates with the median QRS by at least this, or it came from the ventricles.
+SAME_QRS = 0.85
 OWN_BEATS = {"svt": "AJSN", "vt": "V", "junctional": "jJN", "idioventricular": "VE", "paced": "/fN"}
 
 
@@ -27,7 +35,33 @@ def beats_of(record: Record) -> tuple[Array, list[str], bool]:
     from ecgsynth.rpeaks import detect_r_peaks
 
     peaks = detect_r_peaks(record.signal, record.fs)
-    return peaks / record.fs, ["N"] * len(peaks), False
+    kinds = ["N"] * len(peaks)
+    if record.extra.get("ectopy") == "yes" and len(peaks) > 5:
+        for i, _, _ in early_beats(np.diff(peaks) / record.fs):
+            kinds[i + 1] = "A" if _like_the_others(record, peaks, i + 1) else "V"
+    return peaks / record.fs, kinds, False
+
+
+def early_beats(rr: Array) -> list[tuple[int, float, float]]:
+    """Places of early intervals, with the interval and the next one over the median of those around."""
+    found = []
+    for i in range(len(rr) - 1):
+        cycle = np.median(np.concatenate([rr[max(i - 4, 0) : i], rr[i + 1 : i + 5]]))
+        if rr[i] < EARLY * cycle and rr[i + 1] > NEXT * cycle:
+            found.append((i, float(rr[i] / cycle), float(rr[i + 1] / cycle)))
+    return found
+
+
+def _like_the_others(record: Record, peaks: NDArray[np.int64], beat: int) -> bool:
+    """Whether a beat's QRS (120 ms, all leads) correlates with the median one."""
+    reach = round(0.06 * record.fs)
+    inside = peaks[(peaks >= reach) & (peaks < record.signal.shape[1] - reach)]
+    if peaks[beat] not in inside:
+        return True
+    shapes = np.nan_to_num(record.signal[:, inside[:, None] + np.arange(-reach, reach + 1)])
+    shapes = shapes - shapes.mean(2, keepdims=True)
+    own = shapes[:, np.searchsorted(inside, peaks[beat])].ravel()
+    return bool(np.corrcoef(own, np.median(shapes, axis=1).ravel())[0, 1] >= SAME_QRS)
 
 
 def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
@@ -47,6 +81,8 @@ def plausible(rr: Array, rhythm: str, annotated: bool) -> bool:
     """Detected intervals only count where none looks like a missed or false beat."""
     if annotated:
         return True
+    if not len(rr):
+        return False
     if rhythm in SINUS or rhythm in ("paced", "svt"):
         ratio = rr / np.median(rr)
         return bool(ratio.max() < 1.5 and ratio.min() > 0.65 and np.sum(ratio < 0.85) <= 0.2 * len(rr))
@@ -60,6 +96,12 @@ class Evidence:
         self.traits: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
         self.coupling: dict[str, dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
         self.ectopy: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        #: By kind (A, V) and "source/rhythm", per person: ectopic beats and all beats, added up.
+        self.premature: dict[str, dict[str, dict[str, Array]]] = {
+            kind: defaultdict(lambda: defaultdict(lambda: np.zeros(2))) for kind in "AV"
+        }
+        #: Of atrial ectopic beats per person: interval before and after over the cycle.
+        self.atrial: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.frequency: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.restless: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.ages: dict[str, float] = {}
@@ -80,7 +122,26 @@ class Evidence:
             kinds = [symbols[i] for i in inside]
             if annotated and episode.rhythm == "nsr" and record.source == "mitdb" and int(record.name) < 200:
                 self.ectopy[record.subject].append((kinds.count("V"), len(kinds)))
+            if episode.rhythm in SINUS and (annotated or record.source in STATED):
+                self._add_premature(record, episode.rhythm, times[inside], kinds, annotated)
             self._add_beats(record.subject, episode.rhythm, times[inside], kinds, annotated)
+
+    def _add_premature(
+        self, record: Record, rhythm: str, t: Array, kinds: list[str], annotated: bool
+    ) -> None:
+        place = f"{record.source}/{rhythm}"
+        if len(kinds) < 6:
+            return
+        rr = np.diff(t)
+        cycles = rr / np.median(rr)
+        missed = record.extra.get("ectopy") == "yes" and not annotated
+        gaps = int(((cycles > GAP[0]) & (cycles < GAP[1])).sum()) if missed else 0
+        atrial = sum(kind in "AaS" for kind in kinds)
+        self.premature["A"][place][record.subject] += (atrial, len(kinds))
+        self.premature["V"][place][record.subject] += (kinds.count("V") + gaps, len(kinds))
+        for i, before, after in early_beats(rr):
+            if kinds[i + 1] in "AaS" and kinds[i] not in "AaSV" and kinds[i + 2] not in "AaSV":
+                self.atrial[record.subject].append((before, after))
 
     def _add_beats(self, person: str, rhythm: str, t: Array, kinds: list[str], annotated: bool) -> None:
         if len(t) < 4:
@@ -93,7 +154,7 @@ class Evidence:
         usable = np.array([a in own and b in own for a, b in pairwise(kinds)])
         for low in np.arange(t[0], t[-1], STRETCH):
             part = (t[:-1] >= low) & (t[:-1] < low + STRETCH)
-            if part.sum() < 3 or not plausible(rr[part], rhythm, annotated):
+            if part.sum() < 3 or not plausible(rr[part & (usable | annotated)], rhythm, annotated):
                 continue
             traits = stretch_traits(rr[part], usable[part])
             if traits is not None:

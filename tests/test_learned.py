@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ from ecgsynth.generators.learned import (
     _heart_factor,
     beat_heights,
     heart_numbers,
+    plan_conditions,
 )
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.rhythm_process import draw_plan
@@ -212,3 +215,38 @@ def test_noise_does_not_change_the_level_of_a_record() -> None:
 def test_beats_of_a_record_differ_by_a_few_percent() -> None:
     spread = [beat_heights(np.arange(12.0), np.array([-3.2, 0.6]), rng).std() for rng in rngs(200)]
     assert 0.02 < np.median(spread) < 0.06 and max(spread) < 0.3
+
+
+def test_atrial_beats_are_drawn_with_the_qrs_of_the_others_and_a_p_wave_of_their_own() -> None:
+    request = Request((("nsr", 6.0),), ("II",), "ptbxl", ectopy=0.0)
+    plan = draw_plan(request, np.random.default_rng(0))
+    symbols = ["N"] * len(plan.symbols)
+    symbols[4] = "A"
+    early = replace(plan, symbols=tuple(symbols))
+    made = plan_conditions(early, rng=np.random.default_rng(1))
+    assert np.array_equal(made.fine, plan_conditions(plan).fine)
+    assert made.p_lost is not None
+    lost = np.flatnonzero(made.p_lost)
+    assert 0 < len(lost) <= 3
+    assert abs(lost.mean() * PATCH / PLAN_FS - plan.beat_times[4]) < 0.05
+    of_mitdb = replace(early, request=replace(request, source="mitdb"))
+    assert plan_conditions(of_mitdb).fine[BEAT_CLASSES.index("S")].max() > 0.9
+    assert plan_conditions(plan, rng=np.random.default_rng(1)).p_lost is None
+
+
+def test_a_p_wave_that_is_lost_leaves_the_rest_of_the_strip() -> None:
+    net = untrained(SINGLE).eval()
+    made = plan_conditions(plans(1)[0])
+    given = (torch.from_numpy(made.fine[None]), torch.from_numpy(made.coarse[None]))
+    rhythm = torch.from_numpy(made.rhythm[None])
+    record = torch.randn(1, SINGLE.film)
+    lost = torch.zeros(1, rhythm.shape[1])
+    frame = round(float(plans(1)[0].beat_times[4]) * PLAN_FS / PATCH)
+    lost[0, frame - 1 : frame + 2] = 1.0
+    means = [
+        net.decoder(*given, rhythm, record, torch.zeros(1), torch.zeros(1, 3), None, True, None, p)[0]
+        for p in (None, lost)
+    ]
+    moved = np.flatnonzero((means[0] - means[1])[0, 0].abs().detach().numpy() > 1e-6)
+    at = plans(1)[0].beat_times[4] * PLAN_FS
+    assert len(moved) and moved.min() > at - 0.3 * PLAN_FS and moved.max() < at

@@ -161,6 +161,7 @@ class Decoder(nn.Module):
         noise: Tensor | None = None,
         strict: bool = False,
         p_gain: Tensor | None = None,
+        p_lost: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """One strip per row.
 
@@ -182,6 +183,8 @@ class Decoder(nn.Module):
             drawn, not read from a strip, may be of somebody in sinus rhythm.
         p_gain : Tensor or None
             ``[B]``, factor on the P waves of templates.
+        p_lost : Tensor or None
+            ``[B, F]``, what the beat in a frame loses of its template's P wave.
 
         Returns
         -------
@@ -197,7 +200,11 @@ class Decoder(nn.Module):
                 x = x + self.noise_gain[late] * noise
             x = block(x, record)
         x = self.norm(x)
-        no_p = self.forbids_p[rhythm].repeat_interleave(PATCH, 1) if strict else None
+        no_p = None
+        if strict:
+            lost = self.forbids_p[rhythm]
+            lost = lost if p_lost is None else torch.maximum(lost, p_lost)
+            no_p = lost.repeat_interleave(PATCH, 1)
         mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record, no_p, p_gain)
         return mean, self._spread(x, record, level, colour)
 

@@ -50,11 +50,15 @@ class Conditions:
         them, log of the RR interval before, around and after the frame, whether any beat is near.
     rhythm : int64 array [frames]
         Index into the rhythm table.
+    p_lost : float32 array [frames] or None
+        How much of its P wave the beat in a frame loses: 1 all of it, more turns it over. None: nothing
+        anywhere.
     """
 
     fine: NDArray[np.float32]
     coarse: NDArray[np.float32]
     rhythm: NDArray[np.int64]
+    p_lost: NDArray[np.float32] | None = None
 
 
 def beat_class(symbol: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from ecgsynth.generators.conditions import (
     make_conditions,
     rhythm_per_frame,
 )
+from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves
 from ecgsynth.generators.hiss import PROFILE_S, WINDOW, WINDOW_HZ
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.noise_sway import SWAY_FROM, draw_bursts, draw_sway
@@ -121,15 +122,21 @@ def beat_heights(
     return 1 + min(sd, 0.2) * (0.85 * breathing + 0.5 * own)
 
 
-def plan_conditions(plan: Plan, heights: NDArray[np.float64] | None = None) -> Conditions:
-    """Conditions of a plan, padded at the end to whole hops of the noise transform."""
+def plan_conditions(
+    plan: Plan, heights: NDArray[np.float64] | None = None, rng: np.random.Generator | None = None
+) -> Conditions:
+    """Conditions of a plan, padded at the end to whole hops of the noise transform.
+
+    `rng` draws what is left of the P waves of atrial ectopic beats; without it they keep theirs.
+    """
     padded = -(-plan.n_samples // HOP) * HOP
     extra = padded - plan.n_samples
     phase = np.pad(plan.osc_phase, (0, extra), mode="edge")
     amplitude = np.pad(plan.osc_amplitude, (0, extra), mode="edge")
-    classes = np.array([beat_class(symbol) for symbol in plan.symbols], np.int64)
+    classes = np.array([beat_class(symbol) for symbol in drawn_symbols(plan)], np.int64)
     rhythm = rhythm_per_frame(plan.episodes, padded)
-    return make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
+    made = make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
+    return made if rng is None else replace(made, p_lost=lost_p_waves(plan, padded // PATCH, rng))
 
 
 class Learned:
@@ -194,7 +201,7 @@ class Learned:
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         ids = self._ids(plans)
         conditions = [
-            plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng))
+            plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng), rng)
             for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
         return self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
@@ -327,9 +334,10 @@ class Learned:
         for start in range(0, frames, PIECE_FRAMES):
             stop = min(start + PIECE_FRAMES, frames)
             low, high = max(start - context, 0), min(stop + context, frames)
-            fine, coarse, rhythm = _stack(conditions, low, high, gauss.filled)
+            fine, coarse, rhythm, p_lost = _stack(conditions, low, high, gauss.filled)
+            injected = gauss.injected(low, high)
             mean, spread = self.net.decoder(
-                fine, coarse, rhythm, record, level, colour, gauss.injected(low, high), True, p_gain
+                fine, coarse, rhythm, record, level, colour, injected, True, p_gain, p_lost
             )
             means.append(mean[..., (start - low) * PATCH : (stop - low) * PATCH])
             first = (start - low) // HOP_FRAMES
@@ -431,4 +439,6 @@ def _stack(conditions: list[Conditions], low: int, high: int, rows: int) -> list
     fine = np.stack([c.fine[:, low * PATCH : high * PATCH] for c in conditions])
     coarse = np.stack([c.coarse[:, low:high] for c in conditions])
     rhythm = np.stack([c.rhythm[low:high] for c in conditions])
-    return _filled(rows, torch.from_numpy(fine), torch.from_numpy(coarse), torch.from_numpy(rhythm))
+    kept = np.zeros(high - low, np.float32)
+    lost = np.stack([kept if c.p_lost is None else c.p_lost[low:high] for c in conditions])
+    return _filled(rows, *map(torch.from_numpy, (fine, coarse, rhythm, lost)))

@@ -30,7 +30,8 @@ class Request:
         Mean ventricular rate in beats/min, honoured in every episode that has beats.
     ectopy : float or None
         Fraction (0-0.5) of beats that are premature ventricular beats, in rhythms where these are not
-        already part of the pattern.
+        already part of the pattern; then there are no premature atrial ones. None draws both as training
+        people of the source have them.
     leads : tuple of str
     source : str
         Database whose people and device to resemble.

@@ -7,7 +7,6 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgsynth.generators.oscillation import wave_in_band
 from ecgsynth.generators.plan import PLAN_FS
@@ -57,38 +56,6 @@ def _anchors(
     )
     latest = span[1] - last if i == 0 else min(span[1] - last, span[0] - before)
     return max(span[0] - first, span[1] - after), latest
-
-
-def with_ectopy(
-    share: float,
-    person: Person,
-    course: Course,
-    times: Array,
-    inside: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> tuple[Array, list[str], Array]:
-    """Turn a share of the beats inside the episode into premature ventricular ones, never two in a row.
-
-    The beat after an early one stays where it was (a full compensatory pause), so the mean rate stays too.
-    """
-    symbols, pr = list(course.symbols), course.pr.copy()
-    places = np.flatnonzero(inside)[1:]
-    exact = share * (len(places) + 1)
-    count = int(exact + rng.uniform())
-    if count == 0 or not len(places):
-        return times, symbols, pr
-    # The last beat only if needed: moving it would move the mean rate.
-    room = places[:-1] if count <= len(places) // 2 else places
-    count = min(count, (len(room) + 1) // 2)
-    chosen = room[np.sort(rng.choice(len(room) - count + 1, count, replace=False)) + np.arange(count)]
-    gap = times[chosen] - times[chosen - 1]
-    coupling = np.clip(0.55 + 0.2 * person.ranks[5] + 0.03 * rng.standard_normal(count), 0.4, 0.9)
-    early = times.copy()
-    early[chosen] = times[chosen - 1] + np.minimum(np.maximum(coupling * gap, 0.26), gap)
-    for i in chosen:
-        symbols[i] = "V"
-    pr[chosen] = np.nan
-    return early, symbols, pr
 
 
 def _wander(n: int, tau: float, rng: np.random.Generator) -> Array:

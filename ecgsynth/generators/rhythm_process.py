@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import OptionError
+from ecgsynth.generators.ectopy import ectopic_share, with_atrial_ectopy, with_ventricular_ectopy
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.plan_parts import (
     fade,
@@ -25,7 +26,6 @@ from ecgsynth.generators.plan_parts import (
     oscillation,
     place,
     wandering_amplitude,
-    with_ectopy,
 )
 from ecgsynth.generators.rr_basics import Array, Course, Person
 from ecgsynth.generators.rr_models import MODELS
@@ -130,7 +130,12 @@ def _draw_course(
 ) -> Course:
     fit = fitted()["rhythms"][name]
     wanted = None if request.heart_rate is None else 60.0 / request.heart_rate
-    return MODELS[name](fit, person, wanted, seconds, rng)
+    course = MODELS[name](fit, person, wanted, seconds, rng)
+    if name not in _SINUS or request.ectopy is not None:
+        return course
+    habit = fitted()["ectopy"]["A"]
+    share = ectopic_share(habit, request.source, name, float(person.ranks[3]), rng)
+    return with_atrial_ectopy(course, share, habit, person, rng) if share else course
 
 
 def _settle(
@@ -194,8 +199,8 @@ def _beating_episode(
     times = anchor + stretch * course.clock + course.fixed
     keep = (times < end) & (times >= begin)
     inside = (times >= span[0]) & (times < span[1])
-    share = _ectopic_share(name, request, person, rng)
-    times, symbols, pr = with_ectopy(share, person, course, times, inside, rng)
+    share = _ventricular_share(name, request, person, rng)
+    times, symbols, pr = with_ventricular_ectopy(share, person, course, times, inside, rng)
     p_times = times - pr
     lone = anchor + (stretch if course.lone_p_stretch else 1.0) * course.lone_p
     lone = lone[(lone >= begin) & (lone < end)]
@@ -207,16 +212,13 @@ def _beating_episode(
     return course, anchor, stretch
 
 
-def _ectopic_share(name: str, request: Request, person: Person, rng: np.random.Generator) -> float:
-    """Fraction of ventricular ectopic beats: as asked, or drawn as unselected people have it."""
+def _ventricular_share(name: str, request: Request, person: Person, rng: np.random.Generator) -> float:
+    """Fraction of ventricular ectopic beats: as asked, or drawn as training people have it."""
     if name in OWN_PATTERN:
         return 0.0
     if request.ectopy is not None:
         return request.ectopy
-    habit = fitted()["ectopy"]
-    if person.ranks[4] >= habit["people"].get(request.source, habit["people"]["elsewhere"]):
-        return 0.0
-    return float(min(np.exp(rng.normal(*habit["log_share"])), habit["most"]))
+    return ectopic_share(fitted()["ectopy"]["V"], request.source, name, float(person.ranks[4]), rng)
 
 
 def draw_plan(request: Request, rng: np.random.Generator) -> Plan:

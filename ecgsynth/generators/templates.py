@@ -67,7 +67,7 @@ class BeatTemplates(nn.Module):
     ) -> Tensor:
         """``[B, N_FINE, T]`` conditions and ``[B, film]`` to ``[B, channels, T]``.
 
-        Where `no_p` ``[B, T]`` is 1, beats come without what their template holds of a P wave; `p_gain`
+        Beats come without the share `no_p` ``[B, T]`` of what their template holds of a P wave; `p_gain`
         ``[B]`` is the height of that of the others.
         """
         rows, samples = len(fine), fine.shape[-1]
