@@ -57,18 +57,14 @@ def draw_place(
         raise OptionError(
             f"--lead {lead}: this generator knows {', '.join(config['leads'])}, and 12 for all."
         )
-    if wish.source is not None and wish.source not in config["sources"]:
-        raise OptionError(f"--source {wish.source}: known sources are {', '.join(config['sources'])}.")
-    fits = [
-        row
-        for row in rows
-        if row[0] == rhythm and wish.source in (None, row[1]) and (lead is None or lead == row[2])
-    ]
+    check_source(rhythm, metadata, wish)
+    taught = [row for row in rows if row[0] == rhythm and wish.source in (None, row[1])]
+    fits = [row for row in taught if lead in (None, row[2])]
     if fits:
         chosen = _by_people(fits, rng)
         return chosen[1], lead or chosen[2]
-    # Nobody with this rhythm was recorded so: keep what was asked, take the rest from all people.
-    fits = [row for row in rows if wish.source in (None, row[1]) and (lead is None or lead == row[2])] or rows
+    # Nobody with this rhythm was recorded in that lead: keep the lead, and a device that showed the rhythm.
+    fits = taught or [row for row in rows if lead in (None, row[2])] or rows
     if not fits:
         raise CheckpointError(
             "the checkpoint does not say whom it learned from (spread is empty); name --source and --lead,"
@@ -76,6 +72,35 @@ def draw_place(
         )
     chosen = _by_people(fits, rng)
     return wish.source or chosen[1], lead or chosen[2]
+
+
+def sources_of(rhythm: str, metadata: dict[str, Any]) -> list[str]:
+    """Databases whose people showed a learned generator a rhythm; none for the parametric simulator."""
+    return sorted({row[1] for row in metadata.get("spread", ()) if row[0] == rhythm})
+
+
+def check_source(rhythm: str, metadata: dict[str, Any], wish: Wish) -> None:
+    """Refuse a source that is not known, or in which nobody showed a rhythm that others elsewhere showed.
+
+    What a device never recorded a generator can only extrapolate: ventricular tachycardia in the manner of
+    cudb, which holds fibrillation, came out at up to 29 mV.
+
+    Raises
+    ------
+    OptionError
+        Naming the sources that taught it.
+    """
+    if wish.source is None:
+        return
+    known = metadata["config"]["sources"]
+    if wish.source not in known:
+        raise OptionError(f"--source {wish.source}: known sources are {', '.join(known)}.")
+    taught = sources_of(rhythm, metadata)
+    if taught and wish.source not in taught:
+        raise OptionError(
+            f"--source {wish.source}: nobody recorded there showed this generator {rhythm}; it learned it "
+            f"from {', '.join(taught)}. Name one of these, or leave --source out."
+        )
 
 
 def _by_people(rows: list[Any], rng: np.random.Generator) -> Any:

@@ -18,7 +18,7 @@ from ecgsynth.generators import GENERATORS
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.recorders import as_recorded, load_recorders, quantised
 from ecgsynth.generators.rhythm_process import draw_plan
-from ecgsynth.population import check_people, draw_demographics, draw_place
+from ecgsynth.population import check_people, check_source, draw_demographics, draw_place
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Beats, Episode, Record, twelve_from_eight
 from ecgsynth.wish import Wish
 
@@ -84,7 +84,8 @@ class Sampler:
         Raises
         ------
         OptionError
-            Unknown lead, source or rhythm, or an impossible combination.
+            Unknown lead, source or rhythm, a source that never showed the generator the rhythm, or an
+            impossible combination.
         TooFewPeopleError
             A rhythm learned from too few people (3, for twelve leads 10), unless allowed.
         CheckpointError
@@ -101,6 +102,7 @@ class Sampler:
         for name, _ in script:
             if self.name != "parametric":
                 check_people(name, self.name, metadata, wish)
+                check_source(name, metadata, wish)
         draw_plan(self.request(wish, np.random.default_rng(0)), np.random.default_rng(0))
 
     def load(self, twelve: bool) -> tuple[Any, dict[str, Any], str]:

@@ -176,6 +176,17 @@ def test_unknown_source_lead_or_generator(learned: Sampler) -> None:
         load_generator("diffusion")
 
 
+@pytest.mark.parametrize("rhythm", ["afib", "nsr:6,afib:4", "nsr:4,afib:6"])
+def test_a_source_that_never_showed_a_rhythm_is_refused(learned: Sampler, rhythm: str) -> None:
+    with pytest.raises(OptionError, match=r"--source mitdb: nobody.*afib; it learned it from ptbxl\."):
+        learned.sample(rhythm, source="mitdb", seconds=2.0)
+
+
+def test_a_lead_nobody_showed_a_rhythm_in_comes_from_a_device_that_showed_it(learned: Sampler) -> None:
+    made = learned.sample("afib", 6, leads=("II",), seconds=2.0)
+    assert {(record.source, record.leads) for record in made} == {("ptbxl", ("II",))}
+
+
 def test_weights_of_another_generator_or_layout_are_refused(learned: Sampler) -> None:
     other = "cgan" if learned.name == "cvae" else "cvae"
     with pytest.raises(CheckpointError, match=f"--generator {other}"):

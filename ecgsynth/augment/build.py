@@ -179,7 +179,7 @@ def _batches(
             yield synthesis, name, count, 0
     first = 0
     for number, (source, count) in enumerate(sorted(sources.items()) if rest else ()):
-        yield synthesis.resembling(source, number), rest, count, first
+        yield synthesis.resembling(source, rest, number), rest, count, first
         first += count
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import OptionError
 from ecgsynth.pipeline import GenerateOptions, generate_dataset
+from ecgsynth.population import sources_of
 from ecgsynth.records import TWELVE_LEADS, Record
 from ecgsynth.sampling import Sampler
 
@@ -40,10 +41,12 @@ class Synthesis:
         """As ``ecgsynth generate`` takes them."""
         return GenerateOptions(rhythm=rhythm, records=records, out=out, **vars(self))
 
-    def resembling(self, source: str, number: int) -> Synthesis:
-        """The same in the image of one database, from a seed of its own."""
+    def resembling(self, source: str, rhythm: str, number: int) -> Synthesis:
+        """The same in the image of one database, where it showed the rhythm, from a seed of its own."""
         seed = int(np.random.SeedSequence(self.seed, spawn_key=(number,)).generate_state(1)[0])
-        return replace(self, source=source, seed=seed)
+        sampler = Sampler(self.generator, self.weights)
+        taught = sources_of(rhythm, sampler.load(len(self.leads) > 1)[1])
+        return replace(self, source=source if not taught or source in taught else None, seed=seed)
 
     def check(self, rhythm: str) -> None:
         """Refuse what the generator cannot make, before any work.

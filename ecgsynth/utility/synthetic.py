@@ -53,13 +53,15 @@ def places_of(study: Study, sampler: Sampler, rhythm: str) -> list[tuple[str | N
         for place in product(sources, study.leads)
         if knows(study.positive, place) and knows(study.synthetic_negative, place)
     ]
-    own = [place for place in both if knows((rhythm,), place)] or both
-    if not own:
+    if not both:
         raise OptionError(
             f"study {study.name}: {sampler.name} knows {', '.join(study.positive)} and the rest from no "
             f"{', '.join(study.leads)} of {', '.join(sources)} alike."
         )
-    return [(source, (lead,)) for source, lead in own]
+    own: list[tuple[str | None, tuple[str, ...]]] = [
+        (source, (lead,)) for source, lead in both if knows((rhythm,), (source, lead))
+    ]
+    return own or [(None, (lead,)) for lead in dict.fromkeys(lead for _, lead in both)]
 
 
 def draw_pool(
