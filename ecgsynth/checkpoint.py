@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import struct
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -113,7 +114,6 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
     CheckpointError
         As :func:`read_metadata`, and for another architecture, tensors of the wrong shape, or NaN weights.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -121,7 +121,7 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
 
     metadata = read_metadata(path)
     config = _config(path, metadata.get("config"))
-    with torch.device("meta"):  # what the config asks for, without the memory that it may ask for
+    with _hollow():  # what the config asks for, without the memory that it may ask for
         expected = StripNet(config).state_dict()
     try:
         tensors = load_file(path)
@@ -140,6 +140,28 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
     net = StripNet(config)
     net.load_state_dict(tensors)
     return net.eval(), metadata
+
+
+def _hollow() -> AbstractContextManager[object]:
+    """Modules are built with weights that have a shape but take no memory and are never drawn.
+
+    Not by the meta device for everything: arithmetic on it (of buffers) loads torch's compiler (1 s).
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Hollow(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        ) -> Any:
+            named = kwargs or {}
+            if getattr(func, "__module__", None) == "torch.nn.init":
+                return named["tensor"] if "tensor" in named else args[0]
+            if func is torch.empty:
+                named = {**named, "device": "meta"}
+            return func(*args, **named)
+
+    return Hollow()
 
 
 def _config(path: Path, stored: Any) -> LearnedConfig:

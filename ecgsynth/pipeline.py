@@ -21,6 +21,7 @@ from ecgsynth.engine import Engine, can_fork, in_order
 from ecgsynth.errors import CheckpointError, GateError, OptionError
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.privacy.copy_gate import CopyGate, open_gate
+from ecgsynth.processes import keep_memory
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -252,7 +253,9 @@ class _Worker:
         from ecgsynth.fidelity.calibration import load_calibration
 
         # Slow to import, and wanted for the first record: processes that are forked share it.
-        import_module("sleepecg.heartbeats")
+        for name in ("ecgsynth.fidelity.gate", "scipy.fft", "scipy.ndimage"):
+            import_module(name)
+        keep_memory()
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies
         self.digest = sampler.load(self.wish.twelve)[2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -23,6 +25,11 @@ from ecgsynth.errors import EcgSynthError, ResourceError
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT}
 #: Seconds that a worker has to end before it is killed.
 _PATIENCE: Final = 5.0
+#: Numbers of two settings of glibc, malloc.h: from which size memory is had from the system piece by piece
+#: (32 MiB is the most it takes), and how much may lie free before it goes back.
+_M_MMAP_THRESHOLD: Final = -3
+_M_TRIM_THRESHOLD: Final = -1
+_KEPT: Final = 128 << 20
 
 
 class WorkerKilledError(Exception):
@@ -202,6 +209,19 @@ def _write(pipe: Connection, made: SimpleQueue[Any]) -> None:
             pipe.send_bytes(made.get())
     finally:
         os._exit(1)
+
+
+def keep_memory() -> None:
+    """Let this process and those that it forks keep what they free, up to `_KEPT` bytes (Linux with glibc).
+
+    Arrays of a megabyte come and go by the thousand. By default glibc hands each back to the system, which
+    then has to clear every page again: a fifth of the time that a record takes to draw.
+    """
+    if sys.platform == "linux":
+        tune = getattr(ctypes.CDLL(None), "mallopt", None)
+        if tune is not None:
+            tune(_M_MMAP_THRESHOLD, _KEPT // 4)
+            tune(_M_TRIM_THRESHOLD, _KEPT)
 
 
 def start_worker() -> None:

@@ -7,6 +7,10 @@ phase within a beat from these samples, and a mark that jumps between Q, R and S
 
 from __future__ import annotations
 
+import sys
+from functools import cache, lru_cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,12 @@ WANDER_S = 0.12
 REFRACTORY_S = 0.18
 #: Shortest signal worth searching, in seconds: the detector's own filters need this much to settle.
 SHORTEST_S = 1.0
+_C_MODULE = "sleepecg._heartbeat_detection"
+#: Band of sleepecg's filter, in Hz, and samples by which `sosfiltfilt` continues a signal for it.
+_PASSED_HZ = (5.0, 30.0)
+_EDGE = 15
+#: Longer traces, in samples, are filtered by sleepecg itself, in less memory than a transform takes.
+_LONG = 1 << 17
 
 
 def detect_r_peaks(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.int64]:
@@ -67,9 +77,67 @@ def bridge_gaps(leads: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _detect(trace: NDArray[np.float64], fs: float) -> NDArray[np.int64]:
-    from sleepecg.heartbeats import detect_heartbeats
+    """As `sleepecg.detect_heartbeats`, by its own C functions: see `_own_functions`."""
+    moves = np.flatnonzero(trace != trace[0])
+    if not len(moves):
+        return np.empty(0, dtype=np.int64)
+    # A flat beginning would spoil the thresholds.
+    first = int(moves[0]) if trace[1] == trace[0] else 0
+    part = trace[first:]
+    if len(part) <= _EDGE:
+        return np.empty(0, dtype=np.int64)
+    if len(part) > _LONG or fs <= 2 * _PASSED_HZ[1] or (own := _own_functions()) is None:
+        from sleepecg.heartbeats import detect_heartbeats
 
-    return np.asarray(detect_heartbeats(trace, fs), dtype=np.int64)
+        return np.asarray(detect_heartbeats(part, fs), dtype=np.int64) + first
+    squared_average, threshold = own
+    filtered = _band_passed(part, fs)
+    slope = np.correlate(filtered, np.array([-1, -2, 0, 2, 1]), mode="same")
+    marks = threshold(filtered, squared_average(slope, int(0.15 * fs)), fs)
+    return np.flatnonzero(marks).astype(np.int64) + first
+
+
+@cache
+def _own_functions() -> tuple[Any, Any] | None:
+    """The C functions of sleepecg, without what the package loads beside them (scipy.signal, .stats: 1 s)."""
+    package = find_spec("sleepecg")
+    places = None if package is None else package.submodule_search_locations
+    spec = PathFinder.find_spec(_C_MODULE, places)
+    if spec is None or spec.loader is None:
+        return None
+    if _C_MODULE not in sys.modules:
+        made = module_from_spec(spec)
+        spec.loader.exec_module(made)
+        sys.modules[_C_MODULE] = made
+    module = sys.modules[_C_MODULE]
+    return module._squared_moving_integration, module._thresholding
+
+
+def _band_passed(trace: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
+    """Trace [samples] through sleepecg's filter: Butterworth, second order, 5 to 30 Hz, there and back.
+
+    The same numbers as ``scipy.signal.sosfiltfilt`` to rounding: in its steady state a band-pass has
+    forgotten the value that a signal had before it began, so that it starts from rest without that value.
+    """
+    ends = 2 * trace[0] - trace[_EDGE:0:-1], 2 * trace[-1] - trace[-2 : -_EDGE - 2 : -1]
+    longer = np.concatenate([ends[0], trace, ends[1]])
+    # Its response has died away to rounding after 2 s.
+    n = 1 << int(len(longer) + 2 * fs).bit_length()
+    for _ in range(2):
+        spectrum = np.fft.rfft(longer - longer[0], n) * _response(n, fs)
+        longer = np.fft.irfft(spectrum, n)[: len(longer)][::-1]
+    return np.ascontiguousarray(longer[_EDGE:-_EDGE])
+
+
+@lru_cache(maxsize=8)
+def _response(n: int, fs: float) -> NDArray[np.complex128]:
+    """Response of that filter, once, at the frequencies of a transform of `n` samples: bilinear transform."""
+    at = 2j * np.tan(np.pi * np.fft.rfftfreq(n))
+    low, high = (2 * np.tan(np.pi * hz / fs) for hz in _PASSED_HZ)
+    band, rest = (high - low) * at, at**2 + low * high
+    response = band**2 / (band**2 + np.sqrt(2) * band * rest + rest**2)
+    response[-1] = 0.0  # at half of an even rate the tangent is infinite
+    return np.asarray(response)
 
 
 def _high_passed(leads: NDArray[np.float64], fs: float) -> NDArray[np.float64]:

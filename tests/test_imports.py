@@ -95,11 +95,16 @@ def test_architecture_describes_every_room() -> None:
     assert sorted(name for name in rooms if f"`{name}" not in text) == []
 
 
-def loaded_after(code: str) -> set[str]:
-    """Top-level modules in sys.modules once a fresh interpreter has run ``code``."""
-    report = f"{code}\nimport sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+def modules_after(code: str) -> set[str]:
+    """Names in sys.modules once a fresh interpreter has run ``code``."""
+    report = f"{code}\nimport sys; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
     return set(run.stdout.splitlines()[-1].split())
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level modules of those."""
+    return {name.split(".")[0] for name in modules_after(code)}
 
 
 HEAVY = {
@@ -123,6 +128,19 @@ def test_the_command_line_starts_light(words: list[str]) -> None:
     code = f"import ecgsynth.cli\ntry: ecgsynth.cli.main({words!r})\nexcept SystemExit: pass"
     expected_heavy = HEAVY if words != ["rhythms"] else HEAVY - {"numpy"}
     assert loaded_after(code) & expected_heavy == set()
+
+
+def test_generating_loads_no_compiler_and_no_statistics(tmp_path: Path) -> None:
+    """Each would take a second before the first record."""
+    asked = f"rhythm='afib', records=1, out=Path({str(tmp_path / 'out')!r})"
+    code = (
+        "from pathlib import Path\n"
+        "from ecgsynth.pipeline import GenerateOptions, generate_dataset\n"
+        f"generate_dataset(GenerateOptions({asked}))"
+    )
+    names = modules_after(code)
+    assert "torch" in names and "sleepecg._heartbeat_detection" in names
+    assert names & {"torch._dynamo", "sympy", "scipy.signal", "scipy.stats", "sleepecg"} == set()
 
 
 def test_importing_the_package_is_free() -> None:

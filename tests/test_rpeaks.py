@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecgsynth import rpeaks
 from ecgsynth.rpeaks import bridge_gaps, detect_r_peaks
 
 FS = 250.0
@@ -93,3 +94,36 @@ def test_bridge_gaps_draws_straight_lines() -> None:
     leads = np.array([[0.0, np.nan, np.nan, 3.0], [np.nan] * 4])
     assert bridge_gaps(leads).tolist() == [[0.0, 1.0, 2.0, 3.0], [0.0] * 4]
     assert np.isnan(leads[0, 1]), "the input is left alone"
+
+
+@pytest.mark.parametrize("fs", [100.0, 250.0, 257.0, 500.0])
+@pytest.mark.parametrize("flat", [0, 300])
+def test_marks_are_those_of_sleepecg(fs: float, flat: int) -> None:
+    """We call its C functions with its filter done anew, which saves a second of imports."""
+    from scipy.signal import butter, sosfiltfilt
+    from sleepecg.heartbeats import detect_heartbeats
+
+    rng = np.random.default_rng(5)
+    for noise in (0.0, 0.05, 0.3):
+        trace = strip(TIMES, fs) + noise * np.cumsum(rng.standard_normal(round(10 * fs)))
+        trace[:flat] = trace[flat]
+        assert rpeaks._detect(trace, fs).tolist() == detect_heartbeats(trace, fs).tolist()
+        wanted = sosfiltfilt(butter(2, (5, 30), "bandpass", output="sos", fs=fs), trace)
+        error = np.abs(rpeaks._band_passed(trace, fs) - wanted).max()
+        assert error < 1e-11 * np.abs(wanted).max()
+
+
+def test_long_traces_and_sleepecg_without_its_c_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = strip(TIMES)
+    marks = rpeaks._detect(trace, FS).tolist()
+    with monkeypatch.context() as patch:
+        patch.setattr(rpeaks, "_LONG", 100)
+        assert rpeaks._detect(trace, FS).tolist() == marks
+    monkeypatch.setattr(rpeaks, "_own_functions", lambda: None)
+    assert rpeaks._detect(trace, FS).tolist() == marks
+
+
+def test_a_signal_that_begins_at_the_very_end_has_no_peaks() -> None:
+    signal = np.zeros(2500)
+    signal[-10:] = 1.0
+    assert len(detect_r_peaks(signal, FS)) == 0

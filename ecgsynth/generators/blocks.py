@@ -20,6 +20,8 @@ from ecgsynth.rhythms import RHYTHMS
 
 HOP = HOP_FRAMES * PATCH
 DILATIONS = (1, 2, 4, 8, 1, 2, 4, 1)
+#: From this dilation on, torch convolves three times as fast without one: see `Block._mixed`.
+_WIDE = 4
 #: Frames on either side that can reach a frame through the decoder's blocks (kernel 7), embedding and head.
 CONTEXT = 3 * sum(DILATIONS) + 3
 #: Numbers in a demographics vector: age in units of 20 years around 60, age known, male, female.
@@ -47,12 +49,21 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """``[B, F, D]`` and, for FiLM, ``[B, film]`` to ``[B, F, D]``."""
         # A permuted [B, F, D] is channels-last memory, for which depthwise convolution is fastest on CPUs.
-        y = self.mix(x.permute(0, 2, 1).unsqueeze(2)).squeeze(2).permute(0, 2, 1)
+        wide = self.mix.dilation[1] >= _WIDE
+        y = self._mixed(x) if wide else self.mix(x.permute(0, 2, 1).unsqueeze(2)).squeeze(2).permute(0, 2, 1)
         y = self.norm(y)
         if self.film is not None:
             scale, shift = self.film(condition).unsqueeze(1).chunk(2, dim=-1)
             y = torch.addcmul(shift, y, 1 + scale)
         return x + self.down(F.gelu(self.up(y)))
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        """The same convolution with each dilation's phase in a column of its own, as one without dilation."""
+        step = self.mix.dilation[1]
+        columns = F.pad(x, (0, 0, 0, -x.shape[1] % step)).unflatten(1, (-1, step)).permute(0, 3, 1, 2)
+        weight = self.mix.weight.transpose(2, 3)
+        y = F.conv2d(columns, weight, self.mix.bias, padding=(3, 0), groups=self.mix.groups)
+        return y.permute(0, 2, 3, 1).flatten(1, 2)[:, : x.shape[1]]
 
 
 class StripEmbedding(nn.Module):
@@ -66,7 +77,9 @@ class StripEmbedding(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor, rhythm: Tensor) -> Tensor:
         """``[B, fine, T]``, ``[B, N_COARSE, F]`` and ``[B, F]`` to ``[B, F, D]``."""
-        return self.fine(fine).transpose(1, 2) + self.coarse(coarse.transpose(1, 2)) + self.rhythm(rhythm)
+        x = self.fine(fine).transpose(1, 2) + self.coarse(coarse.transpose(1, 2)) + self.rhythm(rhythm)
+        # In this order in memory, which blocks keep, they take three quarters of the time.
+        return x.contiguous()
 
 
 class RecordEmbedding(nn.Module):
