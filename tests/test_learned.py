@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecgsynth.generators.blocks import CONTEXT, HOP, Decoder, LappedTransform
+from ecgsynth.generators.blocks import CONTEXT, HOP, Block, Decoder, LappedTransform, StripEmbedding
 from ecgsynth.generators.cgan import CGAN, Critic, gradient_penalty
 from ecgsynth.generators.conditions import (
     BEAT_CLASSES,
@@ -50,6 +50,28 @@ def plans(n: int, seconds: float = 6.0, rhythm: str = "nsr", leads: tuple[str, .
 
 def rngs(n: int, first: int = 100) -> list[np.random.Generator]:
     return [np.random.default_rng(first + i) for i in range(n)]
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 4, 8])
+def test_a_block_is_the_same_however_its_convolution_is_laid_out(dilation: int) -> None:
+    torch.manual_seed(0)
+    block, x = Block(16, dilation), torch.randn(3, 52, 16)
+    mixed = block.mix(x.permute(0, 2, 1).unsqueeze(2)).squeeze(2).permute(0, 2, 1)
+    wanted = x + block.down(torch.nn.functional.gelu(block.up(block.norm(mixed))))
+    torch.testing.assert_close(block(x), wanted)
+    torch.testing.assert_close(block._mixed(x), mixed)
+
+
+def test_patches_as_products_of_matrices_are_the_convolutions() -> None:
+    torch.manual_seed(0)
+    embed, frames = StripEmbedding(N_FINE, 16), 2 * HOP // PATCH
+    fine, rhythm = torch.randn(3, N_FINE, frames * PATCH), torch.zeros(3, frames, dtype=torch.int64)
+    coarse = torch.randn(3, N_COARSE, frames)
+    rest = embed.coarse(coarse.transpose(1, 2)) + embed.rhythm(rhythm)
+    torch.testing.assert_close(embed(fine, coarse, rhythm), embed.fine(fine).transpose(1, 2) + rest)
+    for channels in (1, 8):
+        net, x = Decoder(channels, 2, 2, 5, 16, 12), torch.randn(3, frames, 16)
+        torch.testing.assert_close(net._samples(x), net.mean(x.transpose(1, 2)))
 
 
 def test_lapped_transform_is_orthonormal_and_inverts() -> None:

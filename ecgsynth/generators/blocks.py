@@ -77,9 +77,11 @@ class StripEmbedding(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor, rhythm: Tensor) -> Tensor:
         """``[B, fine, T]``, ``[B, N_COARSE, F]`` and ``[B, F]`` to ``[B, F, D]``."""
-        x = self.fine(fine).transpose(1, 2) + self.coarse(coarse.transpose(1, 2)) + self.rhythm(rhythm)
-        # In this order in memory, which blocks keep, they take three quarters of the time.
-        return x.contiguous()
+        # As a product of matrices, the channels of a frame lie together, and blocks keep them so: they take
+        # three quarters of the time.
+        patches = F.pad(fine, (PATCH, PATCH)).unfold(-1, 3 * PATCH, PATCH).permute(0, 2, 1, 3).flatten(2)
+        x = F.linear(patches, self.fine.weight.flatten(1), self.fine.bias)
+        return x + self.coarse(coarse.transpose(1, 2)) + self.rhythm(rhythm)
 
 
 class RecordEmbedding(nn.Module):
@@ -218,8 +220,17 @@ class Decoder(nn.Module):
             lost = self.forbids_p[rhythm]
             lost = lost if p_lost is None else torch.maximum(lost, p_lost)
             no_p = lost.repeat_interleave(PATCH, 1)
-        mean = self.mean(x.transpose(1, 2)) + self.templates(fine, record, no_p, p_gain)
+        mean = self._samples(x) + self.templates(fine, record, no_p, p_gain)
         return mean, self._spread(x, record, level, colour)
+
+    def _samples(self, x: Tensor) -> Tensor:
+        """``self.mean`` of frames ``[B, F, D]``, as a product of matrices whose patches overlap by half."""
+        patches = (x @ self.mean.weight.flatten(1)).unflatten(2, (self.channels, 2 * PATCH))
+        first = F.pad(patches[..., :PATCH], (0, 0, 0, 0, 0, 1))
+        both = first + F.pad(patches[..., PATCH:], (0, 0, 0, 0, 1, 0))
+        edge = PATCH // 2
+        samples = both.permute(0, 2, 1, 3).flatten(2)[..., edge:-edge]
+        return samples + cast(Tensor, self.mean.bias)[:, None]
 
     def _spread(self, x: Tensor, record: Tensor, level: Tensor, colour: Tensor) -> Tensor:
         # The blocks learn from the mean alone: the slopes of a likelihood are so much larger where its
