@@ -26,12 +26,14 @@ from rhythm_literature import (
     OSC_RANGE,
     OSCILLATION,
     USUAL_SPREAD,
+    VF_SHAPE,
 )
 
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.plan_parts import oscillation as plan_oscillation
 from ecgsynth.generators.rr_basics import Person
 from ecgsynth.generators.rr_models import MODELS
+from ecgsynth.generators.vf_shape import draw_transients, find_transients
 from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import SplitManifest
@@ -113,7 +115,43 @@ def fit_rhythm(name: str, evidence: Evidence) -> dict[str, Any]:
         entry["source"] = f"fitted to {len(people)} people; limits and the rest: {entry['source']}"
     fit_coupling(entry, evidence.coupling[name])
     fit_frequency(name, entry, evidence.frequency[name], evidence.restless[name])
+    if name == "vf":
+        entry["shape"] = VF_SHAPE | fit_transients(list(evidence.spikes.values()), evidence.smooth)
     return entry
+
+
+def fit_transients(people: list[list[Array]], smooth: list[Array]) -> dict[str, Any]:
+    """Spikes of fibrillation from people's strips of 10 s: who has them, how many in a second, how high.
+
+    Small spikes hide in the wave, and close ones are one: spikes of the heights that were found are drawn
+    over the `smooth` strips, which have none of their own, in so many strips and so often that as many are
+    found as in people's strips (people weigh the same).
+    """
+    target = spikes_seen(people)
+    fit = {"strips": target[0], "log_rate": target[1:3].tolist(), "log_size": target[3:].tolist()}
+    if len(people) < ENOUGH or len(smooth) < ENOUGH:
+        return fit
+    for _ in range(8):
+        rngs = [np.random.default_rng(seed) for seed in range(400)]
+        backs = [smooth[k % len(smooth)] for k in range(len(rngs))]
+        drawn = [x + draw_transients(len(x), fit, rng) for x, rng in zip(backs, rngs, strict=True)]
+        seen = spikes_seen([[find_transients(strip, PLAN_FS)] for strip in drawn])
+        more = 0.7 * (target - seen)
+        fit["strips"] = float(np.clip(fit["strips"] + more[0], 0.05, 0.95))
+        fit["log_rate"][0] = float(fit["log_rate"][0] + more[1])
+    return fit
+
+
+def spikes_seen(people: list[list[Array]]) -> Array:
+    """Share of strips of 10 s with spikes; mean and SD of the log of spikes a second in these; of heights."""
+    showing = [[sizes for sizes in strips if len(sizes)] for strips in people]
+    share = np.mean([len(has) / len(strips) for has, strips in zip(showing, people, strict=True)])
+    rates = [np.mean([np.log(len(sizes) / 10.0) for sizes in strips]) for strips in showing if strips]
+    spread = np.std([np.log(len(sizes) / 10.0) for strips in showing for sizes in strips])
+    sizes = [np.log(np.concatenate(strips)) for strips in showing if strips]
+    means = [own.mean() for own in sizes]
+    wide = np.sqrt(np.mean([own.var() for own in sizes]) + np.var(means))
+    return np.array([share, np.mean(rates), spread, np.mean(means), wide])
 
 
 def median_count(people: dict[str, list[Array]]) -> int:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.generators.oscillation import BANDS, measure_oscillation
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.vf_shape import find_transients
 from ecgsynth.records import Record
 
 Array = NDArray[np.float64]
@@ -104,6 +105,9 @@ class Evidence:
         self.atrial: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.frequency: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.restless: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        #: Per person of fibrillation: heights of the spikes of each strip of 10 s; and strips without any.
+        self.spikes: dict[str, list[Array]] = defaultdict(list)
+        self.smooth: list[Array] = []
         self.ages: dict[str, float] = {}
 
     def add(self, record: Record) -> None:
@@ -186,6 +190,11 @@ class Evidence:
                 if np.isfinite(strip).all() and np.ptp(strip) >= 0.1:
                     phase, _ = measure_oscillation(strip, np.zeros(0, np.int64), rhythm, record.fs)
                     self.restless[rhythm][record.subject].append(restlessness(phase))
+                    if rhythm == "vf":
+                        found = find_transients(strip, record.fs)
+                        self.spikes[record.subject].append(found)
+                        if not len(found):
+                            self.smooth.append((strip - strip.mean()) / strip.std())
 
 
 def restlessness(phase: NDArray[np.floating]) -> float:

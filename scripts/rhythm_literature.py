@@ -201,13 +201,17 @@ LITERATURE: dict[str, dict[str, Any]] = {
 OSCILLATION = {
     "afib": (6.2, 0.9, 0.35, 0.8, 0.35, 0.6),
     "aflutter": (4.75, 0.4, 0.05, 2.0, 0.06, 2.0),
-    "vf": (4.6, 0.8, 0.7, 0.5, 0.4, 0.7),
+    # Within a tape of fibrillation frequency differs between stretches of 4 s, not within them.
+    "vf": (4.6, 0.8, 0.7, 5.0, 0.4, 0.7),
     "vflutter": (3.9, 0.6, 0.12, 1.5, 0.15, 1.5),
 }
 OSC_KEYS = ("freq_mean", "freq_sd_people", "freq_sd_within", "freq_tau_s", "log_amp_sd", "log_amp_tau_s")
 #: Log of the share of noise in the wave of fibrillation, and its SD over people. AF: what cannot be told in
 #: surface strips (the rest of cancelled beats looks like disorder too) is taken as four fifths of the wave.
 DISORDER = {"afib": (-0.22, 0.4), "vf": (-0.6, 0.35)}
+#: Bend of waves of fibrillation, and mean and SD of the log of the swing of what is fast in them: set so that
+#: draws have the spread of skewness and of fast power over half seconds that training people's strips have.
+VF_SHAPE = {"bend": 0.1, "swing": [-0.9, 0.6], "swing_tau_s": 0.4}
 #: Mean log of the amplitude of f waves over their mean, measured on 312 training people in AF.
 LOG_AMP_MEAN = {"afib": -0.5}
 #: Log-SD of CV and of nRMSSD / CV over people where they cannot be estimated: those of nsr, rounded.

@@ -26,6 +26,7 @@ from ecgsynth.generators.hiss import PROFILE_S, WINDOW, WINDOW_HZ
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.noise_sway import SWAY_FROM, draw_bursts, draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
+from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
@@ -204,7 +205,8 @@ class Learned:
             plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng), rng)
             for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
-        return self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
+        pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
+        return [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
 
     @torch.inference_mode()
     def compose(

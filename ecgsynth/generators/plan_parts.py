@@ -58,7 +58,7 @@ def _anchors(
     return max(span[0] - first, span[1] - after), latest
 
 
-def _wander(n: int, tau: float, rng: np.random.Generator) -> Array:
+def slow_process(n: int, tau: float, rng: np.random.Generator) -> Array:
     """Standard normal process [n] with time constant ``tau`` s: AR(1) at knots, joined by lines."""
     knots = n // _OSC_STEP + 2
     rho = float(np.exp(-_OSC_STEP / PLAN_FS / tau))
@@ -83,7 +83,7 @@ def oscillation(
     two_sd = 2.0 * fit["freq_sd_people"]
     low, high = fit.get("freq_range", (fit["freq_mean"] - two_sd, fit["freq_mean"] + two_sd))
     own = np.clip(fit["freq_mean"] + fit["freq_sd_people"] * person.traits[0], low, high)
-    frequency = own + fit["freq_sd_within"] * _wander(n, fit["freq_tau_s"], rng)
+    frequency = own + fit["freq_sd_within"] * slow_process(n, fit["freq_tau_s"], rng)
     phase = rng.uniform() + np.cumsum(np.clip(frequency, 0.4 * own, 2.0 * own)) / PLAN_FS
     amplitude = wandering_amplitude(fit, n, rng)
     if "disorder" not in fit:
@@ -99,7 +99,7 @@ def oscillation(
 
 def wandering_amplitude(fit: Mapping[str, Any], n: int, rng: np.random.Generator) -> Array:
     """Log-normal amplitude [n] with the fit's SD and time constant, mean 1 over the stretch."""
-    amplitude = np.exp(fit["log_amp_sd"] * _wander(n, fit["log_amp_tau_s"], rng))
+    amplitude = np.exp(fit["log_amp_sd"] * slow_process(n, fit["log_amp_tau_s"], rng))
     return np.asarray(amplitude / amplitude.mean())
 
 
