@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from ecgsynth.generators import learned
+from ecgsynth.generators.atrial_waves import atrial_waves
 from ecgsynth.generators.blocks import CONTEXT, HOP, Block, Decoder, LappedTransform, StripEmbedding
 from ecgsynth.generators.cgan import CGAN, Critic, gradient_penalty
 from ecgsynth.generators.conditions import (
@@ -150,6 +152,38 @@ def test_a_record_does_not_depend_on_its_companions_or_place() -> None:
     few = generator.render(plans(5), rngs(5))
     assert np.array_equal(whole[7], alone[0])
     assert all(np.array_equal(a, b) for a, b in zip(whole, few, strict=False))
+
+
+def test_atrial_waves_are_there_in_fibrillation_and_flutter_only() -> None:
+    assert atrial_waves(plans(1)[0], ("V1",), np.random.default_rng(0)) is None
+    request = Request((("nsr", 4.0), ("afib", 4.0)), INDEPENDENT_LEADS, "ptbxl")
+    mixed = atrial_waves(draw_plan(request, np.random.default_rng(1)), INDEPENDENT_LEADS, rngs(1)[0])
+    assert mixed is not None and mixed.shape == (8, 2000) and mixed.dtype == np.float32
+    assert not mixed[:, :950].any() and mixed[:, 1050:].any(1).all()
+
+
+@pytest.mark.parametrize(("rhythm", "low", "high"), [("afib", 0.02, 0.08), ("aflutter", 0.04, 0.2)])
+def test_atrial_waves_have_the_size_and_rate_of_real_ones(rhythm: str, low: float, high: float) -> None:
+    """Real f waves in V1: 0.04 to 0.15 mV from peak to peak and 4 to 9 Hz; flutter 240 to 350/min."""
+    made = [
+        atrial_waves(plan, ("V1",), rng) for plan, rng in zip(plans(30, rhythm=rhythm), rngs(30), strict=True)
+    ]
+    waves = np.stack([wave[0] for wave in made if wave is not None])
+    assert low < np.median(waves.std(1)) < high
+    power = np.abs(np.fft.rfft(waves - waves.mean(1, keepdims=True))) ** 2
+    hz = np.fft.rfftfreq(waves.shape[1], 1 / PLAN_FS)[power.argmax(1)]
+    assert 3.0 < np.median(hz) < 8.0
+
+
+@pytest.mark.parametrize("rhythm", ["afib", "nsr"])
+def test_twelve_lead_hearts_carry_atrial_waves(monkeypatch: pytest.MonkeyPatch, rhythm: str) -> None:
+    generator, some = CVAE(untrained(TWELVE)), plans(2, rhythm=rhythm, leads=INDEPENDENT_LEADS)
+    both = generator.render_pairs(some, rngs(2))
+    monkeypatch.setattr(learned, "atrial_waves", lambda *_: None)
+    without = generator.render_pairs(some, rngs(2))
+    for (signal, heart), (bare, bare_heart) in zip(both, without, strict=True):
+        assert np.allclose(signal - bare, heart - bare_heart, atol=1e-5)
+        assert (np.abs(signal - bare).max() > 0.02) == (rhythm == "afib")
 
 
 def test_plans_of_different_length_are_refused() -> None:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
 from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS, Decoder, Encoder, LappedTransform
 from ecgsynth.generators.conditions import (
     BEAT_CLASSES,
@@ -33,6 +34,12 @@ from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wan
 ROWS = 8
 #: Rows per draw of latents: the flow is so small that rows cost next to nothing.
 LATENT_ROWS = 32
+#: Of each rhythm, in twelve leads, the one from whose people the next one is drawn. AF and flutter were
+#: learned from 13 and 9 people, whose beats and noise classifiers took for the rhythm. Anybody of the 339 in
+#: sinus rhythm may come to fibrillate; age, sex and rate stay those of the rhythm.
+_PEOPLE_OF = torch.tensor(
+    [RHYTHM_INDEX["nsr" if name in ATRIAL_WAVES_IN else name] for name in RHYTHM_INDEX], dtype=torch.int64
+)
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
 
@@ -206,7 +213,10 @@ class Learned:
             for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
         ]
         pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
-        return [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
+        pairs = [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
+        if len(self.config.outputs) == 1:
+            return pairs
+        return [_with_waves(*row, self.config.outputs) for row in zip(pairs, plans, rngs, strict=True)]
 
     @torch.inference_mode()
     def compose(
@@ -308,6 +318,8 @@ class Learned:
     def _draw_latents(self, plans: Sequence[Plan], scores: NDArray[np.float32], filled: int) -> Tensor:
         rhythm, lead, source, demographics = self._ids(plans)
         noise = torch.from_numpy(scores)
+        if len(self.config.outputs) > 1:
+            rhythm = _PEOPLE_OF[rhythm]
         numbers = torch.cat(
             [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
         )
@@ -347,6 +359,17 @@ class Learned:
             spreads.append(spread[:, :, first:last])
         mean, spread = torch.cat(means, -1), torch.cat(spreads, 2) + trim[:, None, None]
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def _with_waves(
+    pair: tuple[NDArray[np.float32], NDArray[np.float32]],
+    plan: Plan,
+    rng: np.random.Generator,
+    leads: tuple[str, ...],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A strip and the heart in it, both with the plan's fibrillation and flutter waves."""
+    waves = atrial_waves(plan, leads, rng)
+    return pair if waves is None else (pair[0] + waves, pair[1] + waves)
 
 
 def _rows_at_once(plans: Sequence[Plan]) -> int:

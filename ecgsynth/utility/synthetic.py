@@ -19,6 +19,8 @@ from ecgsynth.wish import Wish
 
 #: Redraws after which a record that keeps failing the gate ends the study.
 _MOST_REDRAWS = 20
+#: What the table of a twelve-lead generator's people calls the leads.
+_ALL_LEADS = "8"
 #: Where the generators' people were recorded with the leads of a study.
 _PLACES_SOURCES = ("cinc2017", "ptbxl", "mitdb", "vfdb", "cudb", "ningbo", "chapman")
 
@@ -36,21 +38,22 @@ def places_of(study: Study, sampler: Sampler, rhythm: str) -> list[tuple[str | N
     OptionError
         If there is none.
     """
-    if study.twelve:
-        return [(None, TWELVE_LEADS)]
     sources = study.sources if study.same_device else _PLACES_SOURCES
     if sampler.name == "parametric":
+        if study.twelve:
+            return [(None, TWELVE_LEADS)]
         known = ("mitdb", "cinc2017", "ptbxl")
         leads = [lead for lead in study.leads if lead != "ECG"] or ["II"]
         return [(s, (lead,)) for s, lead in product(known, leads) if s in sources]
-    learned = {(row[0], row[1], row[2]) for row in sampler.load(False)[1]["spread"]}
+    learned = {(row[0], row[1], row[2]) for row in sampler.load(study.twelve)[1]["spread"]}
+    names = {_ALL_LEADS: TWELVE_LEADS} if study.twelve else {lead: (lead,) for lead in study.leads}
 
     def knows(rhythms: tuple[str, ...], place: tuple[str, str]) -> bool:
         return any((r, *place) in learned for r in rhythms)
 
     both = [
         place
-        for place in product(sources, study.leads)
+        for place in product(sources, names)
         if knows(study.positive, place) and knows(study.synthetic_negative, place)
     ]
     if not both:
@@ -59,9 +62,9 @@ def places_of(study: Study, sampler: Sampler, rhythm: str) -> list[tuple[str | N
             f"{', '.join(study.leads)} of {', '.join(sources)} alike."
         )
     own: list[tuple[str | None, tuple[str, ...]]] = [
-        (source, (lead,)) for source, lead in both if knows((rhythm,), (source, lead))
+        (source, names[lead]) for source, lead in both if knows((rhythm,), (source, lead))
     ]
-    return own or [(None, (lead,)) for lead in dict.fromkeys(lead for _, lead in both)]
+    return own or [(None, names[lead]) for lead in dict.fromkeys(lead for _, lead in both)]
 
 
 def draw_pool(
