@@ -162,7 +162,9 @@ def _refine(trace: NDArray[np.float64], marks: NDArray[np.int64], fs: float) -> 
     reach = max(1, round(REFINE_S * fs))
     near = np.clip(marks[:, None] + np.arange(-reach, reach + 1), 0, len(trace) - 1)
     around = trace[near]
-    side = 1.0 if np.median(around.max(axis=1)) >= np.median(-around.min(axis=1)) else -1.0
+    high, low = np.sort(around.max(axis=1)), np.sort(-around.min(axis=1))
+    ends = slice((len(high) - 1) // 2, len(high) // 2 + 1)
+    side = 1.0 if high[ends].mean() >= low[ends].mean() else -1.0
     peaks = np.unique(near[np.arange(len(marks)), np.argmax(side * around, axis=1)])
     return _without_doubles(peaks, side * trace[peaks], REFRACTORY_S * fs)
 
@@ -171,6 +173,8 @@ def _without_doubles(
     peaks: NDArray[np.int64], height: NDArray[np.float64], apart: float
 ) -> NDArray[np.int64]:
     """Of peaks closer than ``apart`` samples keep the higher one."""
+    if not (np.diff(peaks) < apart).any():
+        return peaks.astype(np.int64)
     keep: list[int] = []
     for i in range(len(peaks)):
         if keep and peaks[i] - peaks[keep[-1]] < apart:

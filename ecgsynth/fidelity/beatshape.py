@@ -93,6 +93,12 @@ def hann(n: int, fs: float) -> tuple[Array, Array]:
     return np.hanning(n), np.asarray(np.fft.rfftfreq(n, 1 / fs), dtype=np.float64)
 
 
+@lru_cache(maxsize=512)
+def ramp(n: int, first: float = 0.0) -> Array:
+    """``n`` numbers evenly from ``first`` to 1, made once."""
+    return np.linspace(first, 1.0, n)
+
+
 def remove_baseline(signal: Array, fs: float, cutoff: float = 0.5) -> Array:
     """Signal [..., samples] less its content under ``cutoff`` Hz (zero phase, raised-cosine edge).
 
@@ -195,7 +201,7 @@ def p_consistency(shape: BeatShape, chosen: NDArray[np.bool_] | None = None) -> 
 
 def _detrend(rows: Array) -> Array:
     """Rows [n, samples] less their least-squares straight lines."""
-    time = np.linspace(-1.0, 1.0, rows.shape[1])
+    time = ramp(rows.shape[1], -1.0)
     level = rows - rows.mean(axis=1, keepdims=True)
     return level - (level @ time / (time @ time))[:, None] * time
 

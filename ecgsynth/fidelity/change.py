@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import MAX_SHIFT, BeatShape, hann, middle, p_window
+from ecgsynth.fidelity.beatshape import MAX_SHIFT, BeatShape, hann, middle, p_window, ramp
 
 Array = NDArray[np.float64]
 
@@ -212,16 +212,16 @@ def drift_numbers(shape: BeatShape) -> dict[str, float]:
     if third < 2 or window.stop - start < 0.12 * shape.fs:
         return {}
     rows = shape.beats[:, start : window.stop]
-    rows = rows - np.linspace(0, 1, rows.shape[1]) * (rows[:, -1:] - rows[:, :1]) - rows[:, :1]
+    rows = rows - ramp(rows.shape[1]) * (rows[:, -1:] - rows[:, :1]) - rows[:, :1]
     rows = rows - rows.mean(axis=1, keepdims=True)
     best = (0.0, 0.0)
     index: Array = np.arange(n, dtype=np.float64) - (n - 1) / 2
     ends = middle(rows[:third], 0), middle(rows[-third:], 0)
-    size = 2 * rows.shape[1]
+    size = 1 << (2 * rows.shape[1] - 1).bit_length()
     spectra = np.fft.rfft(rows, size)
+    lags = np.concatenate([np.arange(reach + 1), np.arange(-reach, 0)])
     for template in ends:
         match = np.fft.irfft(spectra * np.conj(np.fft.rfft(template, size)), size)
-        lags = np.r_[np.arange(0, reach + 1), np.arange(-reach, 0)]
         at: Array = lags[match[:, lags].argmax(axis=1)].astype(np.float64)
         at -= at.mean()
         slope = float(index @ at / (index @ index))

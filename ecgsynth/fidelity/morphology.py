@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import BeatShape, hann, p_wave, p_window, qrs_edges
+from ecgsynth.fidelity.beatshape import BeatShape, hann, p_wave, p_window, qrs_edges, ramp
 
 Array = NDArray[np.float64]
 
@@ -18,15 +20,22 @@ OUTLINE_MS = (
 _REST = (0.44, 0.56)
 #: A QRS that seems longer than this runs into its T wave, in seconds.
 LONGEST_QRS = 0.4
+_ZERO = np.zeros(1)
+
+
+@lru_cache(maxsize=16)
+def _outline_columns(centre: int, width: int, fs: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First columns of `OUTLINE_MS` in a beat of ``width`` samples, and those after the last."""
+    at = centre + np.rint(np.array(OUTLINE_MS) * 0.001 * fs).astype(np.int64)
+    starts = np.clip(at, 0, width - 1)
+    return starts, np.clip(np.append(at[1:], at[-1] + round(0.04 * fs)), starts + 1, width)
 
 
 def outline(shape: BeatShape) -> dict[str, float]:
     """The median beat at `OUTLINE_MS`, in parts of its QRS height: ``at_<ms>``, NaN past 80 % of an RR."""
     level, span = shape.levelled
-    at = shape.centre + np.rint(np.array(OUTLINE_MS) * 0.001 * shape.fs).astype(int)
-    starts = np.clip(at, 0, len(level) - 1)
-    stops = np.clip(np.r_[at[1:], at[-1] + round(0.04 * shape.fs)], starts + 1, len(level))
-    total = np.r_[0.0, np.cumsum(level)]
+    starts, stops = _outline_columns(shape.centre, len(level), shape.fs)
+    total = np.concatenate([_ZERO, np.cumsum(level)])
     values = (total[stops] - total[starts]) / (stops - starts) / span
     reach = 800.0 * shape.rr
     return {
@@ -57,11 +66,16 @@ def time_numbers(shape: BeatShape) -> dict[str, float]:
     window = p_window(shape)
     p = level[window]
     if len(p) >= 0.05 * fs:
-        bent = p - np.linspace(p[0], p[-1], len(p))
+        bent = _bent(p)
         top = int(np.abs(bent).argmax())
         numbers["pp_ms"] = 1000.0 * (max(onset, -0.08) - (window.start + top - shape.centre) / fs)
     end = min(max(offset, 0.04), 0.2)
     return numbers | _t_lean(shape, level, end) | {"after": _after(shape, level, end)}
+
+
+def _bent(wave: Array) -> Array:
+    """A wave [samples] less the straight line between its ends."""
+    return np.asarray(wave - (wave[0] + (wave[-1] - wave[0]) * ramp(len(wave))))
 
 
 def _over_rest(shape: BeatShape, height: float) -> float:
@@ -69,7 +83,7 @@ def _over_rest(shape: BeatShape, height: float) -> float:
     rest = shape.median[shape.window(*_REST)]
     if shape.rr < _REST[1] + 0.26 or len(rest) < 0.08 * shape.fs:
         return float("nan")
-    bent = rest - np.linspace(rest[0], rest[-1], len(rest))
+    bent = _bent(rest)
     return float(np.log10(max(height, 1e-3) / max(float(np.ptp(bent)), 1e-3)))
 
 
@@ -77,7 +91,7 @@ def _t_lean(shape: BeatShape, level: Array, end: float) -> dict[str, float]:
     wave = level[shape.window(end + 0.06, min(0.52, 0.75 * shape.rr))]
     if len(wave) < 0.1 * shape.fs:
         return {}
-    bent = wave - np.linspace(wave[0], wave[-1], len(wave))
+    bent = _bent(wave)
     peak = int(np.abs(bent).argmax())
     slope = np.diff(wave) * (1.0 if bent[peak] >= 0 else -1.0)
     rise = float(slope[:peak].max(initial=0.0))

@@ -137,9 +137,10 @@ def mirror_numbers(clean: Array, fs: float) -> dict[str, float]:
     for seconds in MIRROR_LAGS:
         lag = max(1, round(seconds * fs))
         change = x[lag:] - x[:-lag]
+        n = len(change)
         square = change * change
         name = f"{1000 * seconds:.0f}"
-        numbers[f"turn_{name}"] = float(np.mean(square * change)) / max(float(np.mean(square)), 1e-9) ** 1.5
+        numbers[f"turn_{name}"] = float(square @ change) / n / max(float(change @ change) / n, 1e-9) ** 1.5
         numbers[f"arrow_{name}"] = float(cube[:-lag] @ x[lag:] - x[:-lag] @ cube[lag:]) / len(x)
     return numbers
 
@@ -174,7 +175,7 @@ def quality_numbers(
     numbers = spectral_numbers(level, clean, fs) | mirror_numbers(clean, fs)
     return numbers | {
         "bsqi": min(both.values()) if both else 0.0,
-        "skew": float(np.mean(square * centred)) / max(float(np.mean(square)), 1e-12) ** 1.5,
+        "skew": float(square @ centred) / n / max(float(centred @ centred) / n, 1e-12) ** 1.5,
         "swing_mv": float(np.log10(swing)),
         "wander": float(np.log10(max(float((level - clean).std()), 1e-5) / swing)),
         "repetition": repetition(level, fs),

@@ -90,20 +90,21 @@ def oscillation_numbers(clean: Array, fs: float) -> dict[str, float]:
     """
     window, frequency = hann(len(clean), fs)
     power = np.abs(np.fft.rfft(clean * window)) ** 2
-    band = power * ((frequency >= 0.5) & (frequency <= 40.0))
+    low, one = np.searchsorted(frequency, (0.5, 1.0)).tolist()
+    twelve, high = np.searchsorted(frequency, (12.0, 40.0), side="right").tolist()
     smooth = np.convolve(power, np.ones(max(1, round(0.4 * len(clean) / fs))), "same")
-    inside = (frequency >= 1.0) & (frequency <= 12.0)
-    dominant = float(frequency[int(np.argmax(np.where(inside, smooth, -1.0)))])
-    near = np.abs(frequency - dominant) <= 0.7
+    dominant = float(frequency[one + int(np.argmax(smooth[one:twelve]))])
+    band = power[low:high]
+    near = np.abs(frequency[low:high] - dominant) <= 0.7
     level = clean - clean.mean()
     square = level * level
-    variance = max(float(np.mean(square)), 1e-12)
+    variance = max(float(level @ level) / len(level), 1e-12)
     size = np.abs(level)
     top = float(np.partition(size, int(0.99 * len(size)))[int(0.99 * len(size))])
     return {
         "dominant_hz": dominant,
         "concentration": float(band[near].sum() / max(band.sum(), 1e-12)),
-        "peakedness": float(np.mean(square * square)) / variance**2,
+        "peakedness": float(square @ square) / len(level) / variance**2,
         "quiet": float((size < 0.2 * top).mean()),
     }
 
@@ -128,8 +129,7 @@ def agreement(
         if len(given) == 0:
             numbers[name] = 0.0
             continue
-        right = np.clip(np.searchsorted(given, core), 1, max(1, len(given) - 1))
-        right = np.minimum(right, len(given) - 1)
+        right = np.minimum(np.maximum(np.searchsorted(given, core), 1), len(given) - 1)
         gap = np.minimum(np.abs(given[right] - core), np.abs(given[np.maximum(right - 1, 0)] - core))
         numbers[name] = float((gap <= tolerance * fs).mean())
     return numbers

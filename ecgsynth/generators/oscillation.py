@@ -7,6 +7,8 @@ process supplies the phase.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,13 +78,20 @@ def wave_in_band(signal: NDArray[np.floating], rhythm: str, fs: float) -> NDArra
     n = signal.shape[-1]
     pad = min(n - 1, int(fs))
     centred = signal - signal.mean(-1, keepdims=True)
-    padded = np.pad(centred, [(0, 0)] * (signal.ndim - 1) + [(pad, pad)], mode="reflect")
+    ends = centred[..., pad:0:-1], centred[..., -2 : -pad - 2 : -1]
+    padded = np.concatenate([ends[0], centred, ends[1]], axis=-1)
+    analytic = np.fft.ifft(2 * np.fft.fft(padded) * _band_gain(padded.shape[-1], rhythm, fs))
+    return np.asarray(analytic[..., pad : pad + n], np.complex128)
+
+
+@lru_cache(maxsize=16)
+def _band_gain(n: int, rhythm: str, fs: float) -> NDArray[np.float64]:
+    """Gain of the rhythm's band at each frequency of a complex transform of `n` samples."""
     low, high = BANDS[rhythm]
-    hz = np.fft.fftfreq(padded.shape[-1], 1 / fs)
+    hz = np.fft.fftfreq(n, 1 / fs)
     # Raised-cosine skirts half a hertz wide: a sharp edge would ring through the whole strip.
     band = np.clip((hz - low) / 0.5 + 1, 0, 1) * np.clip((high - hz) / 0.5 + 1, 0, 1)
-    analytic = np.fft.ifft(2 * np.fft.fft(padded) * np.sin(band * np.pi / 2) ** 2)
-    return np.asarray(analytic[..., pad : pad + n], np.complex128)
+    return np.asarray(np.sin(band * np.pi / 2) ** 2)
 
 
 def noise_of(

@@ -7,6 +7,7 @@ large the signal is or which way up it is. Stretches in time are searched by des
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -55,11 +56,15 @@ def spectrum_shape(windows: Floats) -> Floats:
 
     width = windows.shape[1]
     size = 1024 if width > HALF else 512
-    taper = np.sqrt(np.hanning(width + 2)[1:-1]).astype(np.float32)
-    level = (windows - windows.mean(axis=1, keepdims=True)) * taper
+    level = (windows - windows.mean(axis=1, keepdims=True)) * _taper(width)
     first, last = (round(edge * size / SLOW_HZ) for edge in BAND)
     shape = np.sqrt(np.abs(fft.rfft(level, size, axis=1)[:, first:last]))
     return np.asarray(shape / (np.linalg.norm(shape, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _taper(width: int) -> Floats:
+    return np.sqrt(np.hanning(width + 2)[1:-1]).astype(np.float32)
 
 
 def fit_describer(windows: Floats, size: int = SIZE) -> Describer:

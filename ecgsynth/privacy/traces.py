@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -82,7 +83,9 @@ def slow_signal(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.floa
     level = bridge_gaps(np.asarray(signal, dtype=np.float64))
     samples = level.shape[1]
     spare = min(samples - 1, round(_SPARE_S * fs))
-    level = np.pad(level, ((0, 0), (spare, spare)), mode="reflect", reflect_type="odd")
+    before = 2 * level[:, :1] - level[:, spare:0:-1]
+    after = 2 * level[:, -1:] - level[:, -2 : -spare - 2 : -1]
+    level = np.concatenate([before, level, after], axis=1)
     n = level.shape[1]
     edge = max(1, min(n // 10, round(0.3 * fs)))
     first, last = level[:, :edge].mean(1), level[:, -edge:].mean(1)
@@ -93,10 +96,7 @@ def slow_signal(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.floa
     periods = fft.next_fast_len(-(-n // ratio.numerator), real=True)
     length, slow = periods * ratio.numerator, periods * ratio.denominator
     spectrum = fft.rfft(level, length, axis=1)
-    frequency = np.fft.rfftfreq(length, 1 / fs)
-    low = np.clip((frequency - BAND[0]) / (BAND[1] - BAND[0]), 0, 1)
-    high = np.clip((frequency - BAND[2]) / (BAND[3] - BAND[2]), 0, 1)
-    spectrum *= (0.5 - 0.5 * np.cos(np.pi * low)) * (0.5 + 0.5 * np.cos(np.pi * high))
+    spectrum *= _band_gain(length, fs)
     kept = slow // 2 + 1
     padded = np.zeros((len(level), kept), dtype=np.complex128)
     shared = min(kept, spectrum.shape[1])
@@ -104,6 +104,15 @@ def slow_signal(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.floa
     result = fft.irfft(padded, slow, axis=1) * (slow / length)
     first_kept = round(spare * SLOW_HZ / fs)
     return np.asarray(result[:, first_kept : first_kept + round(samples * SLOW_HZ / fs)], dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _band_gain(length: int, fs: float) -> NDArray[np.float64]:
+    """What `BAND` leaves of each frequency of a transform of so many samples."""
+    frequency = np.fft.rfftfreq(length, 1 / fs)
+    low = np.clip((frequency - BAND[0]) / (BAND[1] - BAND[0]), 0, 1)
+    high = np.clip((frequency - BAND[2]) / (BAND[3] - BAND[2]), 0, 1)
+    return np.asarray((0.5 - 0.5 * np.cos(np.pi * low)) * (0.5 + 0.5 * np.cos(np.pi * high)))
 
 
 def traces_of(record: Record) -> list[Trace]:
