@@ -57,7 +57,13 @@ MISLABELLED = {
     "afib": ("nsr", "vt", "vf", "sinus_tachycardia"),
 }
 #: Rhythms that take in the score limits of one with more people, whose beats are made the same way.
-LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr")
+LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr") | {
+    "vflutter": "vf"
+}
+#: Bounds that they take in; they also get its limits of fault scores, moved in log-odds to `LIKE_SLACK` over
+#: the square root of their people beyond them where that is further.
+SHARED = ("evidence", "qrs_ms", "pr_ms", "nrmssd", "rr_step", "concentration", "peakedness", "quiet")
+LIKE_SLACK = 1.5
 
 Scores = list[dict[str, float]]
 
@@ -183,9 +189,18 @@ def fit_checks(
             widen_to(rhythms[name], pooled, unsure + (POOLED if counts[name] < MANY_PEOPLE else HEIGHTS))
     for name, other in LIKE.items():
         if counts.get(name, MANY_PEOPLE) < MANY_PEOPLE:
-            shared = ("evidence", "qrs_ms", "pr_ms", "nrmssd", "rr_step", *looks)
-            widen_to(rhythms[name], rhythms[other], shared)
+            slack = LIKE_SLACK / float(np.sqrt(counts[name]))
+            rhythms[name] |= _fault_limits([whole[i] for i in groups[name]], rhythms[other], looks, slack)
+            widen_to(rhythms[name], rhythms[other], SHARED)
     return Calibration(split.sha256, limits, rhythms, counts, *trees, fitted)
+
+
+def _fault_limits(
+    own: Sequence[Mapping[str, float]], other: Mapping[str, Bound], names: Mapping[str, str], slack: float
+) -> dict[str, Bound]:
+    """Limits of fault scores of another rhythm, moved as far as a rhythm's own sound strips need."""
+    highest = {name: max((row[name] for row in own if name in row), default=-np.inf) for name in names}
+    return {name: (-np.inf, max(other[name][1], highest[name] + slack)) for name in names if name in other}
 
 
 def _integrity(rows: Sequence[Mapping[str, float]], people: Sequence[str]) -> dict[str, Bound]:

@@ -26,7 +26,7 @@ SHORTEST = 3.0
 #: Records that are measured together.
 BATCH = 200
 #: Most strips of one person and rhythm that faults are planted in; fewer of rhythms with many people.
-MOST_SPOILT, SPOILT = 3, {"nsr": 1, "afib": 1}
+MOST_SPOILT, SPOILT = 4, {"nsr": 2, "afib": 3}
 
 
 @dataclass(frozen=True)

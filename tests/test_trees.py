@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ecgsynth.fidelity.trees import ABSENT, DEPTH, FEATURE_SHARE, SHRUNK, Trees, fit_trees, join
+from ecgsynth.fidelity.trees import (
+    ABSENT,
+    DEPTH,
+    FEATURE_SHARE,
+    SHRUNK,
+    Trees,
+    binned,
+    fit_trees,
+    join,
+)
 
 pytest.importorskip("sklearn")
 NAMES = ("a", "b", "c", "d")
@@ -33,8 +42,10 @@ def test_scores_are_those_of_the_fitted_model(classes: int) -> None:
     same = HistGradientBoostingClassifier(
         max_iter=20, learning_rate=0.1, max_depth=DEPTH, max_leaf_nodes=None, max_features=FEATURE_SHARE,
         min_samples_leaf=10, l2_regularization=SHRUNK, early_stopping=False, random_state=3,
-    ).fit(rows, labels, sample_weight=weights)  # fmt: skip
-    expected = same.decision_function(rows[:50])
+    )  # fmt: skip
+    codes, edges = binned(rows)
+    assert np.array_equal(codes[:, 0], (rows[:, :1] > edges[0]).sum(axis=1))
+    expected = same.fit(codes, labels, sample_weight=weights).decision_function(codes[:50])
     assert trees.outputs == (("odd",) if classes == 2 else ("0", "1", "2"))
     assert np.allclose(scores(trees, rows[:50]).reshape(expected.shape), expected, atol=1e-4)
 

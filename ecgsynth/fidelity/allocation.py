@@ -26,7 +26,7 @@ WANTED, WANTED_OF = 0.97, {"splice": 0.88, "reversed": 0.90}
 #: A limit that finds less than this share of its own fault is left out: it costs sound records for nothing.
 WORTH = 0.15
 #: Distance of the loosest limit above all sound scores, in log-odds, for people who were not seen.
-MARGIN = 1.0
+MARGIN = 0.75
 #: What a step costs at least, as a share of people: steps that turn down nobody more are not free.
 LEAST_COST = 0.0003
 

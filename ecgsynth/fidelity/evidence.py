@@ -35,6 +35,9 @@ GROUP_OF = {
 }
 #: Groups whose name a fault's trees may ask for: what is a fault in one is how another looks.
 CLAIMS = ("sinus", "afib", "aflutter", "vt", "vf")
+#: Groups of so few people that trees mix them up with each other: their evidence is that against the rhythms
+#: which they are taken for when a label is wrong.
+RARE, COMMON = ("vt", "svt", "aflutter", "paced"), ("sinus", "afib")
 #: Leads that the trees know by name; of others they only know the signal.
 PLACES = {"I": "I", "II": "II", "MLII": "II", "V1": "V1", "V5": "V5"}
 #: Numbers that no tree sees: they depend on how a file was cut, on its labels, or on the recorder's filters
@@ -65,7 +68,8 @@ def log_odds_many(
 ) -> list[tuple[float, str] | None]:
     """Natural log-odds of each rhythm's group against the likeliest other, and the likeliest of all.
 
-    Rows are numbers, lead and rhythm. None where the rhythm has no group in the model or there is no model.
+    Those of `RARE` groups are against the likelier of `COMMON`. Rows are numbers, lead and rhythm. None where
+    the rhythm has no group in the model or there is no model.
     """
     if model is None:
         return [None] * len(rows)
@@ -80,10 +84,12 @@ def _against_best(model: Trees, scores: Array, group: str | None) -> tuple[float
     if group not in model.outputs:
         return None
     own = model.outputs.index(group)
-    others = np.delete(np.arange(len(scores)), own)
-    best = int(others[scores[others].argmax()])
-    odds = float(scores[own] - scores[best])
-    return odds, str(group) if odds > 0 else model.outputs[best]
+    known = COMMON if group in RARE else model.outputs
+    others = [i for i, name in enumerate(model.outputs) if i != own and name in known]
+    if not others:
+        return None
+    odds = float(scores[own] - scores[others].max())
+    return odds, model.outputs[int(scores.argmax())]
 
 
 def log_odds(model: Trees, numbers: Mapping[str, float], lead: str, rhythm: str) -> tuple[float, str] | None:

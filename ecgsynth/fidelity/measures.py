@@ -11,12 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.atrial import atrial_evidence
+from ecgsynth.fidelity.bandwidth import bandwidth_numbers
 from ecgsynth.fidelity.beatshape import BeatShape, beat_shape, remove_baseline
 from ecgsynth.fidelity.change import drift_numbers, split_numbers
 from ecgsynth.fidelity.leads import lead_numbers, rows_of_eight
 from ecgsynth.fidelity.morphology import morphology_numbers
 from ecgsynth.fidelity.quality import quality_numbers, second_detector
 from ecgsynth.fidelity.rhythm import agreement, rhythm_numbers
+from ecgsynth.fidelity.steadiness import noise_steadiness, steadiness_numbers
 from ecgsynth.fidelity.waves import median_waves, wave_numbers
 from ecgsynth.records import Record
 
@@ -185,6 +188,8 @@ def numbers_of(
     lead = clean[0]
     numbers = rhythm_numbers(lead, FS, peaks, shape) | {"beats": float(len(peaks))}
     numbers |= quality_numbers(level, lead, peaks, second, FS) | split_numbers(clean, shape, peaks, FS)
+    numbers |= noise_steadiness(lead, FS)
     if shape is not None:
         numbers |= morphology_numbers(lead, peaks, shape) | drift_numbers(shape)
+        numbers |= atrial_evidence(shape, peaks) | bandwidth_numbers(shape) | steadiness_numbers(shape)
     return {name: value for name, value in numbers.items() if np.isfinite(value)}
