@@ -141,7 +141,7 @@ def fit_kind(
         "hz": round_all(WINDOW_HZ),
         "spectrum": round_all(shape(strips, rows[wide], weight[wide])),
         "sway": over_sources("noise_sway"),
-        "bursts": float(over_sources("noise_bursts")),
+        "bursts": over_sources("noise_bursts"),
         "drift_power": over_sources("drift_power"),
         "drift_sway": over_sources("drift_sway"),
         "wander_power": over_sources("wander_power"),

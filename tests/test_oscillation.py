@@ -79,9 +79,13 @@ def test_drawn_wander_has_the_spectrum_it_was_given() -> None:
 
 @pytest.mark.parametrize("power", [[0.96, 0.01, 0.01, 0.01, 0.01], [0.01, 0.01, 0.01, 0.01, 0.96]])
 def test_drawn_wander_is_measured_as_loud_as_it_was_drawn(power: list[float]) -> None:
-    drawn = draw_wander(2560, 600, np.array(power), np.random.default_rng(2))
-    levels = wander_level(drawn[:, None])
-    assert np.sqrt(np.square(levels).mean()) == pytest.approx(1.0, abs=0.06)
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        assert wander_level(draw_wander(2560, 3, np.array(power), rng)[None])[0] == pytest.approx(1, rel=1e-3)
+    hour = draw_wander(20 * 2560, 1, np.array(power), rng)
+    levels = wander_level(hour.reshape(20, 1, 2560))
+    assert np.sqrt(np.square(levels).mean()) == pytest.approx(1, rel=1e-3) and levels.std() > 0.1
+    assert wander_level(draw_wander(1250, 200, np.array(power), rng)[None])[0] < 1.06
 
 
 def test_wander_of_the_same_seed_is_the_same() -> None:

@@ -10,6 +10,7 @@ from ecgsynth.generators.hiss import (
     WINDOW_HZ,
     beat_profile,
     burstiness,
+    flank_power,
     hiss_numbers,
     hiss_spectrum,
     noise_power,
@@ -108,16 +109,37 @@ def test_profile_passes_over_slow_movement_beside_beats() -> None:
     assert np.abs(change).max() < 0.1
 
 
-@pytest.mark.parametrize("sd", [0.0, 0.4])
-def test_bursts_are_drawn_as_they_are_measured(sd: float) -> None:
+@pytest.mark.parametrize("sd", [(0.0, 0.0), (0.0, 0.5), (0.4, 0.9)])
+def test_bursts_are_drawn_as_they_are_measured(sd: tuple[float, float]) -> None:
     rng = np.random.default_rng(4)
+    hz = np.fft.rfftfreq(N, 1 / FS)
     found = []
     for _ in range(20):
-        bursts = draw_bursts(N, sd, rng)
-        assert np.mean(np.square(bursts)) == pytest.approx(1, rel=1e-3)
-        found.append(burstiness(bursts * rng.standard_normal((1, N)), np.ones(N // 40 + 1, bool)))
-    # Straight lines between the knots take something off.
-    assert 0.5 * sd**2 - 0.01 <= np.mean(found) <= sd**2 + 0.02
+        bursts = draw_bursts(N, np.array(sd), rng)
+        assert np.mean(np.square(bursts), axis=1) == pytest.approx([1, 1], rel=1e-3)
+        white = np.fft.rfft(rng.standard_normal(N))
+        parts = (np.fft.irfft(white * band, N) for band in ((hz >= 12) & (hz < 60), hz >= 60))
+        noise = sum(burst * part for burst, part in zip(bursts, parts, strict=True))
+        found.append(burstiness(np.asarray(noise)[None], np.ones(N // 40 + 1, bool)))
+    # Straight lines between the knots take something off; each measure hears a little of the other band.
+    for k, mean in enumerate(np.mean(found, axis=0)):
+        assert 0.4 * sd[k] ** 2 - 0.02 <= mean <= sd[k] ** 2 + 0.06
+
+
+def test_bursts_of_both_bands_come_at_the_same_moments() -> None:
+    low, high = draw_bursts(N, np.array([0.3, 0.9]), np.random.default_rng(6))
+    assert np.corrcoef(np.log(low), np.log(high))[0, 1] > 0.999
+
+
+def test_flanks_of_the_qrs_show_what_no_median_beat_holds() -> None:
+    offset = np.abs(T[:, None] - BEATS).min(1)
+    noise = 0.002 * np.random.default_rng(7).standard_normal((1, N))
+    before, after, far = flank_power(beating() + noise, BEATS)
+    notched = noise + 0.01 * np.sin(2 * np.pi * 75 * T) * (offset < 0.08)
+    louder = flank_power(beating() + notched, BEATS)
+    assert louder[0] > 5 * before and louder[1] > 5 * after
+    assert louder[2] == pytest.approx(far, rel=0.1)
+    assert np.isnan(flank_power(noise, np.empty(0))[:2]).all()
 
 
 def test_drift_is_drawn_as_it_is_measured() -> None:

@@ -26,10 +26,16 @@ COLOUR_HZ = ((12.0, 40.0), (3.5, 12.0), (40.0, 70.0), (70.0, 126.0))
 _CLEAR_S = (0.26, 0.38)
 #: Seconds from an R peak, between which noise over 12 Hz is compared with that far from beats.
 PROFILE_EDGES_S = (-0.26, -0.18, -0.12, -0.06, 0.06, 0.12, 0.2, 0.3, 0.4)
-#: Where a profile has its knots: in the middle of those, without the QRS itself, and nought beyond.
-PROFILE_S = np.array([-0.32, -0.22, -0.15, -0.09, 0.09, 0.16, 0.25, 0.35, 0.45])
+#: Where a profile has its knots: in the middle of those, and nought beyond. The flanks of the QRS, `FLANKS`,
+#: are told apart by other means, see :func:`flank_power`.
+PROFILE_S = np.array([-0.32, -0.22, -0.15, -0.09, -0.05, 0.05, 0.09, 0.16, 0.25, 0.35, 0.45])
+FLANKS = (4, 5)
+#: Seconds from an R peak of its flanks, and the band in Hz, above what a median beat keeps of them.
+_FLANK_S, _FLANK_HZ = (0.035, 0.065), (50.0, 100.0)
 #: Second differences of what binomial weights smooth: passes noise around 42 Hz, where mains hum is not.
 _ROUGH = np.convolve([1.0, -2.0, 1.0], np.array([1, 6, 15, 20, 15, 6, 1]) / 64)
+#: Sixth differences, smoothed: passes noise around 85 Hz, and a tenth of that at 40 Hz, where it is louder.
+_ROUGHER = np.convolve([1.0, -6.0, 15.0, -20.0, 15.0, -6.0, 1.0], [0.25, 0.5, 0.25])
 _FEWEST = 6
 #: Power in mV^2 below which nothing is told apart: a tenth of a step of the finest converter.
 _FLOOR = 1e-8
@@ -127,21 +133,26 @@ def hiss_numbers(spectrum: NDArray[np.float64]) -> tuple[float, ...]:
     return level, *(other - level for other in others)
 
 
-def burstiness(fast: NDArray[np.floating], quiet: NDArray[np.bool_]) -> float:
-    """Variance of the log amplitude of noise `fast` in quiet windows; NaN where they hold too little.
+def burstiness(fast: NDArray[np.floating], quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Variance ``[2]`` of the log amplitude of noise `fast` in quiet windows, around 42 Hz and around 85 Hz.
 
-    Gaussian noise whose amplitude is log-normal with variance s2 has a kurtosis of ``3 exp(4 s2)``.
+    Of Gaussian noise whose amplitude is log-normal with variance s2 the RMS is ``exp(s2)`` times what its
+    median absolute value says; unlike a kurtosis, the median shows it in a few seconds. NaN where quiet
+    windows hold too little.
     """
     reach = WINDOW // 2 - 8
     centres = np.flatnonzero(quiet) * HOP
-    centres = centres[(centres >= reach) & (centres + reach <= fast.shape[1])]
+    centres = centres[(centres >= 2 * reach) & (centres + 2 * reach <= fast.shape[1])]
     if len(centres) < _FEWEST:
-        return float("nan")
-    parts = fast[:, centres[:, None] + np.arange(-reach, reach)].astype(np.float64)
-    parts = np.diff(parts - parts.mean(2, keepdims=True), axis=2)
-    square = np.square(parts)
-    kurtosis = np.square(square).mean((1, 2)) / np.maximum(square.mean((1, 2)) ** 2, 1e-18)
-    return float(np.log(np.median(kurtosis) / 3) / 4)
+        return np.full(2, np.nan)
+    at = centres[:, None] + np.arange(-reach, reach)
+    found = []
+    for taps in (_ROUGH, _ROUGHER):
+        size = np.abs(np.stack([np.convolve(row, taps, mode="same")[at] for row in fast]))
+        rms = np.sqrt(np.square(size).mean((1, 2)))
+        ratio = rms / np.maximum(np.median(size, axis=(1, 2)) / 0.6745, 1e-9)
+        found.append(float(np.log(np.median(ratio))))
+    return np.array(found)
 
 
 def beat_profile(
@@ -160,8 +171,8 @@ def beat_profile(
     Returns
     -------
     float64 array [knots]
-        0 at both ends; NaN where less than a second lies far from beats. Real waves differ from beat to
-        beat in more than height, and no record is as quiet in them as between them.
+        0 at both ends and at `FLANKS`; NaN where less than a second lies far from beats. Real waves differ from
+        beat to beat in more than height, and no record is as quiet in them as between them.
     """
     t = np.arange(fast.shape[1]) / PLAN_FS
     ahead, since = nearest_beats(t, times)
@@ -174,10 +185,43 @@ def beat_profile(
     floor = np.log(np.median(size[:, far]) + 1e-6)
     out = np.zeros(len(PROFILE_S))
     spans = [span for span in pairwise(PROFILE_EDGES_S) if span[1] != 0.06]
-    for k, (low, high) in enumerate(spans, start=1):
+    knots = [k for k in range(1, len(PROFILE_S) - 1) if k not in FLANKS]
+    for k, (low, high) in zip(knots, spans, strict=True):
         inside = known & (offset >= low) & (offset < high)
         out[k] = np.log(np.median(size[:, inside]) + 1e-6) - floor if inside.sum() >= 25 else np.nan
     return out
+
+
+def flank_power(signal: NDArray[np.floating], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Power in mV^2 at 50 to 100 Hz before R peaks, behind them and far from them, ``[3]``.
+
+    Parameters
+    ----------
+    signal : float array [leads, samples]
+        With its beats: a QRS is notched otherwise in every beat, and a median beat holds none of that.
+    times : float64 array [beats]
+        R peaks in s.
+
+    Returns
+    -------
+    float64 array [3]
+        Medians of squares; NaN where there is less than 0.2 s of a place.
+    """
+    n = signal.shape[1]
+    hz = np.fft.rfftfreq(n, 1 / PLAN_FS)
+    edges = np.clip((hz - _FLANK_HZ[0] + 5) / 10, 0, 1) * np.clip((_FLANK_HZ[1] + 5 - hz) / 10, 0, 1)
+    square = np.square(np.fft.irfft(np.fft.rfft(signal) * edges, n))
+    t = np.arange(n) / PLAN_FS
+    ahead, since = nearest_beats(t, times)
+    whole = (t > 0.1) & (t < t[-1] - 0.1)
+    places = (
+        (ahead >= _FLANK_S[0]) & (ahead < _FLANK_S[1]),
+        (since >= _FLANK_S[0]) & (since < _FLANK_S[1]),
+        (ahead > -PROFILE_EDGES_S[0]) & (since > PROFILE_EDGES_S[-1]),
+    )
+    inside = [place & whole for place in places]
+    enough = 0.2 * PLAN_FS
+    return np.array([float(np.median(square[:, x])) if x.sum() >= enough else np.nan for x in inside])
 
 
 def nearest_beats(

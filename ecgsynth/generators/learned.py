@@ -28,7 +28,8 @@ from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.noise_sway import SWAY_FROM, draw_bursts, draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
 from ecgsynth.generators.vf_shape import with_vf_shape
-from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wander
+from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wander, split_wander
+from ecgsynth.rhythms import RHYTHMS
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 8
@@ -42,6 +43,8 @@ _PEOPLE_OF = torch.tensor(
 )
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
+#: Whether a rhythm has no P waves, by `RHYTHM_INDEX`.
+_WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,11 @@ class StripNet(nn.Module):
         self.register_buffer("drift_sway", torch.zeros(sources, 2))
         self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
         self.register_buffer("noise_trim", torch.zeros(sources, HOP))
-        self.register_buffer("noise_profile", torch.zeros(sources, len(PROFILE_S)))
+        self.register_buffer("noise_profile", torch.zeros(sources, 2, len(PROFILE_S)))
         self.register_buffer("drift_trim", torch.tensor([[1.0, 0.0]]).repeat(sources, 1))
         self.register_buffer("p_gain", torch.ones(sources))
         self.register_buffer("beat_trim", torch.zeros(sources, len(WINDOW_HZ)))
-        self.register_buffer("noise_bursts", torch.zeros(sources))
+        self.register_buffer("noise_bursts", torch.zeros(sources, 2))
         self.register_buffer("noise_sway", torch.zeros(sources, len(SWAY_FROM), 2))
 
 
@@ -258,7 +261,8 @@ class Learned:
         drifts *= _without_floor(np.exp(np.clip(drift, -6, -0.2)), self.net.drift_trim[sources].numpy())
         clear = _filtered(mean[:rows, :, :n].numpy(), self.net.beat_trim[sources].numpy())
         factor = _heart_factor(clear, fast_noise + drifts)
-        strips = (clear * factor + (fast_noise + drifts)).astype(np.float32)
+        # A strip's numbers were read from its fast part and its wander apart; so they are put together.
+        strips = split_wander((clear * factor + (fast_noise + drifts)).astype(np.float32))[0]
         level = np.exp(np.clip(wander, -9, 0.5))[:, None, None]
         start = 0.1 * np.sinh(np.clip(offset, -4, 4))[:, None, None]
         height = np.exp(np.clip(gain, -5, 1.5))[:, None, None]
@@ -279,13 +283,18 @@ class Learned:
         hz = np.fft.rfftfreq(n, 1 / PLAN_FS)
         # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
         steady = np.fft.irfft(spectrum * (np.clip((hz - 0.4) / 0.2, 0, 1) * np.clip((14 - hz) / 4, 0, 1)), n)
-        fast = np.fft.irfft(spectrum * np.clip((hz - 10) / 4, 0, 1), n)
+        middle = np.fft.irfft(spectrum * (np.clip((hz - 10) / 4, 0, 1) * np.clip((46 - hz) / 12, 0, 1)), n)
+        high = np.fft.irfft(spectrum * np.clip((hz - 34) / 12, 0, 1), n)
         last, ahead = len(BEAT_CLASSES), len(BEAT_CLASSES) + 1
-        for row, made, source, rng in zip(fast, conditions, sources, rngs, strict=True):
+        for row, made, source, rng in zip(range(len(noise)), conditions, sources, rngs, strict=True):
             offset = np.where(made.fine[ahead] <= made.fine[last], -made.fine[ahead], made.fine[last])[:n]
-            profile = np.interp(offset, PROFILE_S, self.net.noise_profile[source].numpy())
-            row *= np.exp(profile) * draw_bursts(n, float(self.net.noise_bursts[source]), rng)
-        return (steady + fast).astype(np.float32)
+            conducted, no_p = (
+                np.interp(offset, PROFILE_S, x) for x in self.net.noise_profile[source].numpy()
+            )
+            near = np.exp(np.where(np.repeat(_WITHOUT_P[made.rhythm], PATCH)[:n], no_p, conducted))
+            bursts = draw_bursts(n, self.net.noise_bursts[source].numpy(), rng)
+            steady[row] += near * (bursts[0] * middle[row] + bursts[1] * high[row])
+        return steady.astype(np.float32)
 
     def _slow(
         self, n: int, channels: int, sources: Sequence[int], rngs: Sequence[np.random.Generator]

@@ -43,11 +43,16 @@ def draw_sway(
     return out
 
 
-def draw_bursts(n: int, sd: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Factors ``[n]`` on noise, mean square 1: short bursts, log-normal of SD `sd`, forgotten in 40 ms."""
-    knots = np.clip(sd * rng.standard_normal(n // BURST + 2), -1.5, 1.5)
-    factors = np.exp(np.interp(np.arange(n) / BURST, np.arange(len(knots)), knots))
-    return (factors / np.sqrt(np.square(factors).mean())).astype(np.float32)
+def draw_bursts(n: int, sd: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Factors ``[bands, n]`` on noise, mean square 1: short log-normal bursts, forgotten in 40 ms.
+
+    `sd` ``[bands]`` is that of the log amplitude, from 12 to 40 Hz and above: the bursts are the same, as a
+    contact that crackles is heard at all frequencies, most at the high ones.
+    """
+    knots = np.clip(rng.standard_normal(n // BURST + 2), -2.5, 2.5)
+    course = np.interp(np.arange(n) / BURST, np.arange(len(knots)), knots)
+    factors = np.exp(np.asarray(sd, np.float64)[:, None] * course)
+    return (factors / np.sqrt(np.square(factors).mean(1, keepdims=True))).astype(np.float32)
 
 
 def measure_sway(

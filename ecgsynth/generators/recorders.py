@@ -60,8 +60,8 @@ class Recorder:
     hz : float64 array [bins]
     sway : float64 array [3, 2]
         As in :func:`ecgsynth.generators.noise_sway.draw_sway`.
-    bursts : float
-        SD of the log amplitude of bursts.
+    bursts : float64 array [2]
+        SD of the log amplitude of bursts, at 12 to 40 Hz and above.
     drift_power, drift_sway, wander_power : float64 arrays
         As :func:`ecgsynth.generators.wander.draw_drift` and ``draw_wander`` take them.
     """
@@ -75,7 +75,7 @@ class Recorder:
     spectrum: Array
     hz: Array
     sway: Array
-    bursts: float
+    bursts: Array
     drift_power: Array
     drift_sway: Array
     wander_power: Array
@@ -96,9 +96,12 @@ def kind_of_source() -> dict[str, str]:
 
 
 def _recorder(row: dict[str, Any]) -> Recorder:
-    arrays = ("mean", "factor", "spectrum", "hz", "sway", "drift_power", "drift_sway", "wander_power")
+    arrays = (
+        *("mean", "factor", "spectrum", "hz", "sway", "bursts"),
+        *("drift_power", "drift_sway", "wander_power"),
+    )
     low, high = row["band_hz"]
-    numbers: dict[str, Any] = {key: float(row[key]) for key in ("step_mv", "full_mv", "gain", "bursts")}
+    numbers: dict[str, Any] = {key: float(row[key]) for key in ("step_mv", "full_mv", "gain")}
     numbers |= {key: np.array(row[key], float) for key in arrays}
     return Recorder(band_hz=(low, high), **numbers)
 
@@ -136,7 +139,7 @@ def _hiss(recorder: Recorder, bands: Array, channels: int, n: int, rng: np.rando
     for band in range(3):
         inside = (hz >= edges[band]) & (hz < edges[band + 1])
         envelope = np.interp(np.arange(n) / _HOP, np.arange(len(sway)), sway[:, band])
-        out += np.fft.irfft(spectrum * inside, n) * envelope * (bursts if band else 1.0)
+        out += np.fft.irfft(spectrum * inside, n) * envelope * (bursts[band - 1] if band else 1.0)
     return out
 
 

@@ -12,7 +12,6 @@ level and a coming and going of its own.
 
 from __future__ import annotations
 
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -26,6 +25,8 @@ CUTOFF_HZ = 0.5
 WANDER_HZ = np.arange(1, 6) / 10.24
 #: Frequencies in Hz at which a source's drift spectrum is stored.
 DRIFT_HZ = np.array([0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0])
+#: Samples over which the level of wander counts: those of a training window.
+_LEVEL_SAMPLES = round(10.24 * PLAN_FS)
 #: Seconds between the knots of drift's coming and going.
 DRIFT_STEP_S = 0.5
 
@@ -61,18 +62,12 @@ def _level_weight(n: int) -> NDArray[np.float64]:
     return np.asarray(weight / weight.sum())
 
 
-@cache
-def _seen_share(length: int) -> NDArray[np.float64]:
-    """Share of the power at each frequency of `length` samples that `wander_level` sees in 10.24 s.
-
-    It hardly sees what takes longer than the strip: a level drawn back must count as it was measured.
-    """
-    n = round(10.24 * PLAN_FS)
-    weight = _level_weight(n)
-    hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
-    hz = hz[hz < 0.7]
-    turns = np.exp(2j * np.pi * hz[:, None] * np.arange(n) / PLAN_FS)
-    return np.asarray(1 - np.abs(turns @ weight) ** 2)
+def _levelled(wander: NDArray[np.floating]) -> NDArray[np.float32]:
+    """`wander` ``[channels, samples]`` scaled to a mean square of 1 of `wander_level` over its windows."""
+    whole = wander.shape[-1] // _LEVEL_SAMPLES
+    windows = wander[:, : whole * _LEVEL_SAMPLES].reshape(len(wander), whole, _LEVEL_SAMPLES).swapaxes(0, 1)
+    level = np.sqrt(np.square(wander_level(windows)).mean())
+    return np.asarray(wander / max(float(level), 1e-9), np.float32)
 
 
 def wander_spectrum(slow: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -139,7 +134,7 @@ def draw_drift(
 def draw_wander(
     n: int, channels: int, power: NDArray[np.floating], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Wander ``[channels, n]`` of `wander_level` near 1 over ten seconds and spectrum `power`."""
+    """Wander ``[channels, n]`` of a `wander_level` of 1 over ten seconds and spectrum `power`."""
     # Drawn on a grid of at least 20 s, so that a short strip is a part of a slower movement.
     length = max(n, 20 * PLAN_FS)
     hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
@@ -150,6 +145,4 @@ def draw_wander(
     gauss = rng.standard_normal((channels, used, 2), dtype=np.float32)
     spectrum = np.zeros((channels, len(hz)), np.complex64)
     spectrum[:, :used] = (gauss[..., 0] + 1j * gauss[..., 1]) * np.sqrt(density)
-    wander = np.fft.irfft(spectrum, length)[:, :n]
-    scale = length / (2 * np.sqrt(max(float((density * _seen_share(length)[:used]).sum()), 1e-9)))
-    return (wander * scale).astype(np.float32)
+    return _levelled(np.fft.irfft(spectrum, length)[:, : max(n, _LEVEL_SAMPLES)])[:, :n]

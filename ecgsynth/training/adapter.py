@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction
-from ecgsynth.generators.latent_prior import N_EXTRAS
+from ecgsynth.generators.latent_prior import KNOTS, in_millivolts
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.training.noise import fit_beat_sway, fit_sources
 from ecgsynth.training.prior import flow_loss, posteriors
@@ -192,11 +192,13 @@ def _measure_devices(net: StripNet, strips: Strips, fresh: list[int], seed: int)
         for name, table in tables.items():
             stored = getattr(net, name)
             stored[source] = share * torch.from_numpy(table)[source] + (1 - share) * stored[source]
-        # Of the record's own numbers (gain, wander, noise), not of the latent, which people differ in.
-        extras = torch.from_numpy(strips.extras(np.flatnonzero(strips.source == source)))
-        shift, scale = net.prior.shift[source, -N_EXTRAS:], net.prior.scale[source, -N_EXTRAS:]
-        shift.copy_(share * extras.mean(0) + (1 - share) * shift)
-        scale.copy_(share * extras.std(0).clamp(min=0.05) + (1 - share) * scale)
+        # Of the record's own numbers (gain, wander, noise), not of the latent, which people differ in: so few
+        # show where a source lies and how wide it is, and the shape of its distribution stays.
+        numbers = in_millivolts(torch.from_numpy(strips.extras(np.flatnonzero(strips.source == source))))
+        stored = net.prior.quantiles[source]
+        middle, width = stored.mean(1, keepdim=True), stored.std(1, keepdim=True) / KNOTS.std()
+        moved = (stored - middle) / width * numbers.std(0).clamp(min=0.05)[:, None] + numbers.mean(0)[:, None]
+        stored.copy_(share * moved + (1 - share) * stored)
     if len(strips) >= _FEWEST_TRIMMED and own.all():
         fit_trim(net, strips, seed=seed, fewest=_FEWEST_TRIMMED)
 

@@ -30,6 +30,8 @@ from ecgsynth.training.tasks import Schedule, learning_rate
 #: Log of the median of the square of a standard normal number. Medians are fitted: a mean would be set by the
 #: few worst moments of a recording, and every strip would be as noisy as those.
 _LOG_MEDIAN = -0.7877
+#: Largest SD of the log amplitude of bursts.
+MOST_BURSTS = 1.1
 #: Half the width in s of what a QRS covers.
 _QRS_S = 0.08
 #: Squares below this, in units of the record's gain, are finer than any source's quantisation.
@@ -136,7 +138,7 @@ def fit_sources(
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(6,)))
     sources, bands = len(net.config.sources), len(SWAY_FROM)
     sums, pairs = np.zeros((sources, bands + 1, 3)), np.zeros((sources, bands + 1, 3))
-    power, burst_variance = net.drift_power.numpy().copy(), np.zeros(sources)
+    power, burst_variance = net.drift_power.numpy().copy(), np.zeros((sources, bands - 1))
     for source in np.unique(strips.source):
         spectra, bursts = [], []
         for row in rng.permutation(np.flatnonzero(strips.source == source))[:most]:
@@ -146,14 +148,14 @@ def fit_sources(
             bursts.append(burst)
             if spectrum is not None:
                 spectra.append(spectrum)
-        burst_variance[source] = np.nanmedian(bursts) if np.isfinite(bursts).any() else 0.0
+        burst_variance[source] = np.nanmedian(bursts, 0) if np.isfinite(bursts).any() else 0.0
         if len(spectra) >= 5:
             power[source] = np.mean(spectra, 0)
     # Under two strips' worth of pairs there is nothing to measure: no sway.
     known = pairs[..., 1] > (60, 60, 60, 20)
     sway = _autoregression(sums / np.maximum(pairs, 1), known)
     # What sways over hops (of power: a quarter of that in log amplitude) is not a burst.
-    left = np.clip(burst_variance - np.square(sway[:, 1:bands, 0]).mean(1) / 4, 0, 0.25)
+    left = np.clip(burst_variance - np.square(sway[:, 1:bands, 0]) / 4, 0, MOST_BURSTS**2)
     return {
         "noise_sway": sway[:, :bands],
         "noise_bursts": np.sqrt(left).astype(np.float32),
@@ -164,7 +166,7 @@ def fit_sources(
 
 def _strip_moments(
     strips: Strips, row: int
-) -> tuple[NDArray[np.float64] | None, float, NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Drift spectrum, burstiness, lagged products ``[4, 3]`` of log power (noise, drift), their numbers."""
     n, name = int(strips.usable[row]), list(RHYTHMS)[strips.rhythm[row]]
     times, classes = strips.beats[row]

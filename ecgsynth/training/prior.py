@@ -15,8 +15,11 @@ from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
 from ecgsynth.generators.learned import StripNet
 from ecgsynth.training.tasks import Schedule, learning_rate
 
-#: Windows of a source from which its own mean and spread of record numbers are taken.
+#: Windows of a source from which its own quantiles of record numbers are taken.
 _FEWEST_WINDOWS = 60
+#: SD of what is added to a record's numbers (logs of mV), so that those at the edge of a source, where many
+#: have the same, do not all come to one normal number.
+_BLUR = 0.03
 
 
 def fit_prior(
@@ -78,21 +81,18 @@ def fit_prior(
 
 
 def _standardise(prior: LatentFlow, known: dict[str, Tensor]) -> None:
-    """Shift and scale: of all people for the latent, of each source with enough windows for the rest."""
-
-    def measure(rows: Tensor) -> tuple[Tensor, Tensor]:
-        spread = known["mean"][rows].var(0) + known["sd"][rows].square().mean(0)
-        return known["mean"][rows].mean(0), spread.sqrt().clamp(min=1e-3)
-
-    latent = prior.size - N_EXTRAS
-    shift, scale = measure(torch.ones(len(known["mean"]), dtype=torch.bool))
-    prior.shift.copy_(shift.expand_as(prior.shift))
-    prior.scale.copy_(scale.expand_as(prior.scale))
-    for source in known["source"].unique().tolist():
+    """Mean and SD of the latent; quantiles of the record's numbers, of each source with enough windows."""
+    mean, numbers = known["mean"][:, :-N_EXTRAS], known["mean"][:, -N_EXTRAS:]
+    spread = mean.var(0) + known["sd"][:, :-N_EXTRAS].square().mean(0)
+    prior.shift.copy_(mean.mean(0))
+    prior.scale.copy_(spread.sqrt().clamp(min=1e-3))
+    # Everybody counts the same, however many windows of somebody there are.
+    weight = 1 / known["person"].bincount()[known["person"]]
+    for source in range(len(prior.quantiles)):
         rows = known["source"] == source
-        if int(rows.sum()) >= _FEWEST_WINDOWS:
-            shift, scale = measure(rows)
-            prior.shift[source, latent:], prior.scale[source, latent:] = shift[latent:], scale[latent:]
+        if int(rows.sum()) < _FEWEST_WINDOWS:
+            rows = torch.ones(len(mean), dtype=torch.bool)
+        prior.set_quantiles(source, numbers[rows], weight[rows])
 
 
 @torch.no_grad()
@@ -106,10 +106,11 @@ def posteriors(net: StripNet, strips: Strips, seed: int) -> dict[str, Tensor]:
         batch = batches.batch(np.arange(first, min(first + 64, len(strips))), rng)
         mean, log_variance = encode(net, batch)
         extras = torch.from_numpy(numbers[first : first + 64])
-        spread = torch.cat([torch.exp(log_variance / 2), torch.full_like(extras, 0.05)], 1)
+        spread = torch.cat([torch.exp(log_variance / 2), torch.full_like(extras, _BLUR)], 1)
         keys = ("main_rhythm", "lead", "source", "numbers")
         parts.append({"mean": torch.cat([mean, extras], 1), "sd": spread, **{k: batch[k] for k in keys}})
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    known = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+    return {**known, "person": torch.from_numpy(np.unique(strips.person, return_inverse=True)[1])}
 
 
 def flow_loss(
@@ -118,11 +119,10 @@ def flow_loss(
     """Mean flow-matching loss of some rows of :func:`posteriors`."""
     take = {key: value[rows] for key, value in known.items()}
     gauss = torch.from_numpy(rng.standard_normal((2, *take["mean"].shape), dtype=np.float32))
-    latents = take["mean"] + take["sd"] * gauss[0]
-    numbers = take["numbers"]
+    rows_of_flow = prior.standardised(take["mean"] + take["sd"] * gauss[0], take["source"])
     t = torch.from_numpy(rng.random(len(rows), dtype=np.float32))
     place = (take["main_rhythm"], take["lead"], take["source"])
-    return prior.loss(latents, place, numbers, gauss[1], t).mean()
+    return prior.loss(rows_of_flow, place, take["numbers"], gauss[1], t).mean()
 
 
 @torch.no_grad()

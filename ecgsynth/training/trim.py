@@ -19,9 +19,12 @@ from ecgsynth.generators.blocks import HOP
 from ecgsynth.generators.conditions import make_conditions
 from ecgsynth.generators.cvae import encode
 from ecgsynth.generators.hiss import (
+    FLANKS,
     WINDOW,
     WINDOW_HZ,
     beat_profile,
+    burstiness,
+    flank_power,
     hiss_spectrum,
     nearest_beats,
     noise_power,
@@ -32,9 +35,10 @@ from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.templates import P_WINDOW
 from ecgsynth.generators.wander import split_drift, split_wander
 from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.training.noise import MOST_BURSTS
 
-#: Largest correction of a log variance (factor 4.5 on power).
-_MOST = 1.5
+#: Largest correction of a log variance: a source of 100 Hz has nothing over 50 Hz, and no head says so.
+_MOST = 5.0
 #: Seconds before an R peak between which a strip shows drift rather than how its waves differ.
 _APART_S = (0.05, 0.32)
 #: Rounds of making, measuring and correcting; P waves and drift are corrected in one, between two of noise.
@@ -124,10 +128,11 @@ def _correct(
         louder = low * np.nanmedian(before, 0) + (1 - low) * louder
     noise = _at_coefficients(louder)
     net.noise_trim[source] = (net.noise_trim[source] + torch.from_numpy(noise)).clamp(-_MOST, _MOST)
-    profile = np.array([a.profile - b.profile for a, b in pairs])
-    if np.isfinite(profile).all(1).sum() >= fewest:
-        nearer = net.noise_profile[source] + torch.from_numpy(np.nanmedian(profile, 0))
-        net.noise_profile[source] = nearer.clamp(-0.3, 1.5)
+    _correct_profiles(net, source, pairs, fewest)
+    spikes = np.array([a.bursts - b.bursts for a, b in pairs])
+    if np.isfinite(spikes).all(1).sum() >= fewest:
+        more = net.noise_bursts[source].square() + torch.from_numpy(np.nanmedian(spikes, 0))
+        net.noise_bursts[source] = more.clamp(0, MOST_BURSTS**2).sqrt()
     net.beat_trim[source] = (net.beat_trim[source] + torch.from_numpy(_beat_gain(real, made, fewest))).clamp(
         -0.6, 1.5
     )
@@ -140,6 +145,27 @@ def _correct(
         # Squared, because drift is only about half of what is measured before a beat.
         excess = np.median([np.log(b.drift / a.drift) for a, b in pairs])
         net.drift_trim[source, 0] *= float(np.exp(np.clip(2 * excess, -0.4, 0.4)))
+
+
+def _correct_profiles(
+    net: StripNet, source: int, pairs: list[tuple[_Measures, _Measures]], fewest: int
+) -> None:
+    """How much louder noise is near beats, with P waves and without; all strips show it where few do.
+
+    In the flanks of the QRS noise makes up for what a mean lacks over 50 Hz.
+    """
+    for kind in (0, 1):
+        mine = [pair for pair in pairs if pair[0].no_p == bool(kind)]
+        mine = mine if len(mine) >= fewest else pairs
+        table = net.noise_profile[source, kind]
+        profile = np.array([a.profile - b.profile for a, b in mine])
+        if np.isfinite(profile).all(1).sum() >= fewest:
+            table += torch.from_numpy(np.nanmedian(profile, 0))
+        lacking = np.array([(a.flanks[:2] - b.flanks[:2]) / b.flanks[2] for a, b in mine])
+        if np.isfinite(lacking).all(1).sum() >= fewest:
+            power = np.exp(2 * table[list(FLANKS)].numpy()) + np.nanmedian(lacking, 0)
+            table[list(FLANKS)] = torch.from_numpy(np.log(np.maximum(power, 0.5)) / 2).float()
+        table.clamp_(-0.3, 1.5)
 
 
 def _few_per_person(
@@ -161,7 +187,8 @@ class _Measures:
     """What a strip shows.
 
     Log power ``[bins]`` of noise far from beats, its profile, the power before beats; drift over gain, as RMS
-    before beats and as `Strips` has it; power of the middle QRS and the middle P wave.
+    before beats and as `Strips` has it; power of the middle QRS and the middle P wave; `flank_power` and
+    `burstiness`; whether its rhythm has no P waves.
     """
 
     hiss: NDArray[np.float64]
@@ -171,6 +198,9 @@ class _Measures:
     drift_all: float
     beat: NDArray[np.float64]
     p: NDArray[np.float64]
+    flanks: NDArray[np.float64]
+    bursts: NDArray[np.float64]
+    no_p: bool
 
 
 def _measured(
@@ -200,12 +230,12 @@ def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures
     drift = float(np.sqrt(np.square(seen).mean()) + 1e-4) / gain
     drift_all = float(np.median(slow[:, known]) / 0.6745 + 1e-4) / gain
     profile = beat_profile(fast, times, known)
-    beat, p = _beat_power(signal, times, classes), np.empty(0)
-    if RHYTHMS[name].p_wave != "forbidden":
-        p = _middle_p(signal, times[classes == 0])
-    return _Measures(
-        hiss_spectrum(power, quiet).mean(0), profile, _before_beats(rest, times), drift, drift_all, beat, p
-    )
+    no_p = RHYTHMS[name].p_wave == "forbidden"
+    p = np.empty(0) if no_p else _middle_p(signal, times[classes == 0])
+    beat = _beat_power(signal, times, classes)
+    far, before = hiss_spectrum(power, quiet).mean(0), _before_beats(rest, times)
+    flanks, bursts = flank_power(signal, times), burstiness(fast, quiet)
+    return _Measures(far, profile, before, drift, drift_all, beat, p, flanks, bursts, no_p)
 
 
 def _before_beats(rest: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
