@@ -171,8 +171,8 @@ def beat_profile(
     Returns
     -------
     float64 array [knots]
-        0 at both ends and at `FLANKS`; NaN where less than a second lies far from beats. Real waves differ from
-        beat to beat in more than height, and no record is as quiet in them as between them.
+        0 at both ends and at `FLANKS`; NaN where less than a second lies far from beats. Real waves differ
+        from beat to beat in more than height, and no record is as quiet in them as between them.
     """
     t = np.arange(fast.shape[1]) / PLAN_FS
     ahead, since = nearest_beats(t, times)
