@@ -288,10 +288,7 @@ class Learned:
         last, ahead = len(BEAT_CLASSES), len(BEAT_CLASSES) + 1
         for row, made, source, rng in zip(range(len(noise)), conditions, sources, rngs, strict=True):
             offset = np.where(made.fine[ahead] <= made.fine[last], -made.fine[ahead], made.fine[last])[:n]
-            conducted, no_p = (
-                np.interp(offset, PROFILE_S, x) for x in self.net.noise_profile[source].numpy()
-            )
-            near = np.exp(np.where(np.repeat(_WITHOUT_P[made.rhythm], PATCH)[:n], no_p, conducted))
+            near = np.exp(_near_beats(offset, made.rhythm, self.net.noise_profile[source].numpy()))
             bursts = draw_bursts(n, self.net.noise_bursts[source].numpy(), rng)
             steady[row] += near * (bursts[0] * middle[row] + bursts[1] * high[row])
         return steady.astype(np.float32)
@@ -401,6 +398,20 @@ def _heart_factor(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDAr
     left = np.maximum(1 - np.square(noise).mean((1, 2)), 0.1)
     factor = np.sqrt(left / np.maximum(np.square(mean).mean((1, 2)), 1e-6)).clip(0.7, 2.0)
     return np.asarray(factor[:, None, None])
+
+
+def _near_beats(
+    offset: NDArray[np.floating], rhythm: NDArray[np.int64], profiles: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Log of how much louder noise is ``[samples]`` at `offset` s from an R peak, with P waves or without.
+
+    `rhythm` is that of each frame, `profiles` ``[2, knots]`` are those at `PROFILE_S`.
+    """
+    without = _WITHOUT_P[rhythm]
+    if without.all() or not without.any():
+        return np.interp(offset, PROFILE_S, profiles[int(without.all())])
+    conducted, alone = (np.interp(offset, PROFILE_S, profile) for profile in profiles)
+    return np.where(np.repeat(without, PATCH)[: len(offset)], alone, conducted)
 
 
 def _without_floor(drift: NDArray[np.float32], trim: NDArray[np.float32]) -> NDArray[np.float32]:
