@@ -306,3 +306,27 @@ def test_a_p_wave_that_is_lost_leaves_the_rest_of_the_strip() -> None:
     moved = np.flatnonzero((means[0] - means[1])[0, 0].abs().detach().numpy() > 1e-6)
     at = plans(1)[0].beat_times[4] * PLAN_FS
     assert len(moved) and moved.min() > at - 0.3 * PLAN_FS and moved.max() < at
+
+
+@pytest.mark.parametrize(("rhythm", "lost"), [("aflutter", 1.0), ("afib", 1.0), ("nsr", None)])
+def test_beats_without_a_p_wave_in_the_plan_are_drawn_without(rhythm: str, lost: float | None) -> None:
+    request = Request(((rhythm, 6.0),), ("II",), "ptbxl", ectopy=0.0)
+    for seed in range(10):
+        plan = draw_plan(request, np.random.default_rng(seed))
+        made = plan_conditions(plan, rng=np.random.default_rng(seed)).p_lost
+        if lost is None:
+            assert made is None
+            continue
+        assert made is not None
+        frames = (plan.beat_times * PLAN_FS / PATCH).astype(int)
+        inside = frames[(frames >= 0) & (frames < len(made))]
+        assert (made[inside] == lost).all()
+
+
+def test_paced_beats_that_follow_no_atrium_have_no_p_wave() -> None:
+    made = [
+        plan_conditions(plan, rng=np.random.default_rng(0)).p_lost
+        for plan in plans(40, rhythm="paced")
+        if not len(plan.p_times) and set(plan.symbols) <= {"/", "f"}
+    ]
+    assert len(made) > 5 and all(lost is not None and lost.max() == 1.0 for lost in made)

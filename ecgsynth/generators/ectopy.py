@@ -1,4 +1,4 @@
-"""Premature beats: who has them, how many, how early, and what the sinus node does after them."""
+"""Premature beats: who has them, how many, how early; and which beats go without a P wave."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from ecgsynth.generators.rr_basics import Array, Course, Person
 UNLABELLED = frozenset({"ptbxl", "chapman", "ningbo", "ludb", "cinc2017"})
 #: Rhythms in which every A beat is the rhythm's own.
 _OWN_ATRIAL = frozenset({"svt", "atrial_bigeminy"})
+#: Codes of beats from the ventricles, alone or with others; in seconds how long before a beat its P can be.
+_VENTRICULAR = ("V", "F", "E", "r")
+_P_BEFORE = 0.5
 
 
 def ectopic_share(
@@ -120,19 +123,30 @@ def drawn_symbols(plan: Plan) -> tuple[str, ...]:
 
 
 def lost_p_waves(plan: Plan, frames: int, rng: np.random.Generator) -> NDArray[np.float32] | None:
-    """Share of the P wave [frames] that atrial ectopic beats lose; None where there are no such beats.
+    """Share of the P wave [frames] that beats lose; None where none loses any.
 
-    One focus in a record: its P wave is lower than the sinus node's (0.4), lost in the T wave before it (1)
-    or, from low in the atria, turned over (1.8).
+    Beats without a P wave in the plan lose it: a latent that is drawn may be of somebody who has P waves.
+    Ventricular beats are left alone, where the window of a P wave holds something else. Atrial ectopic
+    beats come from one focus in a record: its P wave is lower than the sinus node's (0.4), lost in the T
+    wave before it (1) or, from low in the atria, turned over (1.8).
     """
-    if "A" not in plan.symbols or _atrial_is_the_rhythm(plan):
+    symbols = np.array(plan.symbols)
+    if not len(symbols):
+        return None
+    share = np.zeros(len(symbols), np.float32)
+    last_p = np.append(-np.inf, plan.p_times)[np.searchsorted(plan.p_times, plan.beat_times)]
+    before = plan.beat_times - last_p
+    share[(before > _P_BEFORE) & ~np.isin(symbols, _VENTRICULAR)] = 1.0
+    ectopic = (symbols == "A") & (not _atrial_is_the_rhythm(plan))
+    if ectopic.any():
+        share[ectopic] = rng.uniform(0.4, 1.8)
+    if not share.any():
         return None
     lost = np.zeros(frames, np.float32)
-    share = rng.uniform(0.4, 1.8)
-    for time, symbol in zip(plan.beat_times, plan.symbols, strict=True):
-        if symbol == "A":
-            frame = int(time * PLAN_FS / PATCH)
-            lost[max(frame - 1, 0) : max(frame + 2, 0)] = share
+    for time, part in zip(plan.beat_times.tolist(), share.tolist(), strict=True):
+        frame = int(time * PLAN_FS / PATCH)
+        if part:
+            lost[max(frame - 1, 0) : max(frame + 2, 0)] = part
     return lost
 
 
