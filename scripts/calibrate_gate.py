@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 from ecgsynth.datasets import read_all
 from ecgsynth.fidelity.calibration import SHIPPED, Bound, Calibration, save_calibration, table_bounds
 from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of
-from ecgsynth.fidelity.evidence import context, fit_fault, fit_rhythms, inputs_of, log_odds_many, table
+from ecgsynth.fidelity.evidence import (
+    GROUP_OF,
+    RARE,
+    context,
+    fit_fault,
+    fit_rhythms,
+    inputs_of,
+    log_odds_many,
+    table,
+)
 from ecgsynth.fidelity.faults import FAULTS, conducted
 from ecgsynth.fidelity.fitting import (
     AGREEMENT_PAD,
@@ -64,6 +73,8 @@ LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmi
 #: the square root of their people beyond them where that is further.
 SHARED = ("evidence", "qrs_ms", "pr_ms", "nrmssd", "rr_step", "concentration", "peakedness", "quiet")
 LIKE_SLACK = 1.5
+#: Evidence of rhythms whose groups are `RARE` may lie this far under that of any of their people's strips.
+RARE_SLACK = 1.0
 
 Scores = list[dict[str, float]]
 
@@ -180,6 +191,9 @@ def fit_checks(
             _planted(rows, whole, name),
         )
         counts[name] = len(set(people))
+        if GROUP_OF.get(name) in RARE:
+            lowest = min(whole[i]["evidence"] for i in group)
+            rhythms[name]["evidence"] = (lowest - RARE_SLACK, np.inf)
         if rhythm.has_beats:
             marked = {rows[i].subject for i in group if "sensitivity" in whole[i]}
             pad = AGREEMENT_PAD if len(marked) >= ENOUGH_PEOPLE else UNKNOWN_PAD

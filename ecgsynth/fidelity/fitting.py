@@ -21,6 +21,8 @@ AIM = 0.983
 #: Shares of people whom the scores of one kind of record (one lead, twelve leads) may turn down, tried in
 #: turn until `AIM` is reached.
 BUDGETS = (0.015, 0.0135, 0.012, 0.01, 0.008, 0.006, 0.004, 0.002)
+#: Twelve leads show faults so clearly that a smaller share of the budget finds as many.
+TWELVE_BUDGET = 0.5
 #: All other checks leave out next to nobody, and are widened beyond that, see `checks.PADS`.
 TAIL = 0.0002
 #: Share of planted faults that a limit needs to find; see `score_bounds`. It lies at least half way from the
@@ -34,9 +36,9 @@ FEW_PAD = 1.5
 #: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
 #: `VERY_FEW` none that a number of its own does not find.
 ENOUGH_PEOPLE, VERY_FEW = 8, 3
-#: Scores of few people lie at least so far inside of their limits, in log-odds (evidence of the rhythm no
-#: further: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
-FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 1.0, 0.0
+#: Scores of few people lie at least so far inside of their limits, in log-odds (evidence of the rhythm less
+#: far: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
+FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 0.5, 0.0
 PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
 #: Fewest strips with a fault that count when scores share out their false alarms.
 FEWEST_PLANTED = 20
@@ -66,7 +68,7 @@ def fit_bounds(rows: Rows, weights: Array, ends: Mapping[str, str]) -> dict[str,
         tail = TAIL if people >= MANY_PEOPLE else 0.0
         at = (tail, 0.05, 0.5, 0.95, 1 - tail)
         least, low, mid, high, most = _quantiles(values[seen], weights[seen], at)
-        wider = 0.0 if name == "evidence" else max(FEW_PAD / float(np.sqrt(people)), pad_of(name))
+        wider = max(FEW_PAD / float(np.sqrt(people)), pad_of(name))
         lowest, highest = NATURAL.get(name, (0.0 if name in NON_NEGATIVE else -np.inf, np.inf))
         bounds[name] = (
             float(max(lowest, least - wider * (mid - low))) if end != "high" else -np.inf,
@@ -207,7 +209,8 @@ def score_tails(
         if checks and float(weights[mine].sum()) >= MANY_PEOPLE:
             sound = Scores.of(checks, [_high(rows[i]) for i in mine])
             own = {name: name.removeprefix("looks_") for name in checks if name != "evidence"}
-            tails |= share_out(sound, weights[mine], faulty, budget, own)
+            share = budget * TWELVE_BUDGET if twelve else budget
+            tails |= share_out(sound, weights[mine], faulty, share, own)
     return tails
 
 
