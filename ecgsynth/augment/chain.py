@@ -71,16 +71,16 @@ class Chain:
         rng = torch.Generator(device=signal.device).manual_seed(seed)
         leads = self.setting.leads
         inner = self.setting.with_leads(independent_leads(leads))
+        free = not (torch.is_grad_enabled() and signal.requires_grad)
         out = signal
         if self.transforms:
             out = independent_part(signal, leads)
-            free = not (torch.is_grad_enabled() and signal.requires_grad)
             out = out.clone() if free and out is signal else out
             for transform in self.transforms:
                 out = transform(out, inner, rng, in_place=free)
             out = expanded(out, leads)
         for mask in self.masks:
-            out = mask(out, self.setting, rng)
+            out = mask(out, self.setting, rng, in_place=free and out is not signal)
         return out
 
 

@@ -46,13 +46,14 @@ def at_snr(signal: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     ``SNR = 10 log10(sum of the leads' variances / sum of the noise's mean squares)``, over the whole record
     [L, T]; one factor per record, so that what holds between leads keeps holding.
     """
-    # Tensor.var is ten times slower than its definition.
-    power = (signal - signal.mean(dim=-1, keepdim=True)).square().mean(dim=-1).sum(dim=1)
-    level = noise.square().mean(dim=-1).sum(dim=1).clamp(min=_FLAT)
+    # A norm reads the batch once and writes nothing; Tensor.var and squares are four times slower and more.
+    centred = signal - signal.mean(dim=-1, keepdim=True)
+    power = torch.linalg.vector_norm(centred, dim=(1, 2)).square() / signal.shape[-1]
+    level = torch.linalg.vector_norm(noise, dim=(1, 2)).square().clamp(min=_FLAT) / signal.shape[-1]
     factor = torch.where(
         power > _FLAT, (power.clamp(min=_FLAT) / level * 10 ** (-snr_db / 10)).sqrt(), power.new_zeros(())
     )
-    return signal + factor[:, None, None] * noise
+    return torch.addcmul(signal, noise, factor[:, None, None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ class EMGNoise(Transform):
         phase = uniform(signal, (rows, 1, 1), 0.0, 2 * torch.pi, rng)
         envelope = 1 + self.swell * torch.sin(2 * torch.pi * hz * seconds + phase)
         wanted = uniform(signal, (rows,), *self.snr_db, rng)
-        return at_snr(signal, to_leads(noise * envelope, setting), wanted)
+        return at_snr(signal, to_leads(noise, setting).mul_(envelope), wanted)
 
 
 def emg_gain(hz: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ class BaselineWander(Transform):
         drift = to_leads(weights, setting) @ waves
         peak = log_uniform(signal, (rows,), *self.peak_mv, rng)
         largest = drift.abs().amax(dim=(1, 2)).clamp(min=_FLAT)
-        return signal + (peak / largest)[:, None, None] * drift
+        return torch.addcmul(signal, drift, (peak / largest)[:, None, None])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +220,15 @@ class PowerLine(Transform):
         )
         largest = weights.square().sum(dim=2).sqrt().amax(dim=1).clamp(min=_FLAT)
         peak = log_uniform(signal, (rows,), *self.peak_mv, rng)
-        hum = torch.stack([angle.sin(), angle.cos()], dim=1)
-        held = (3 * mains < setting.fs / 2).to(signal.dtype)[:, None, None]
-        hum = hum + held * self.third * torch.stack([(3 * angle).sin(), (3 * angle).cos()], dim=1)
-        return signal + (peak / largest)[:, None, None] * (weights @ hum)
+        held = (3 * mains < setting.fs / 2).to(signal.dtype)[:, None]
+        sine, cosine = angle.sin(), angle.cos()
+        # sin 3a = sin a (3 - 4 sin^2 a), cos 3a = cos a (1 - 4 sin^2 a)
+        square = 4 * sine.square()
+        hum = torch.stack(
+            [
+                torch.addcmul(sine, held * self.third, sine * (3 - square)),
+                torch.addcmul(cosine, held * self.third, cosine * (1 - square)),
+            ],
+            dim=1,
+        )
+        return torch.baddbmm(signal, (peak / largest)[:, None, None] * weights, hum)

@@ -47,7 +47,12 @@ def filtered(signal: Tensor, fs: float, gain: Callable[[Tensor], Tensor]) -> Ten
     closed = _closed(signal, fast_length(samples + round(JOINT_S * fs)) - samples)
     n = closed.shape[-1]
     hz = torch.fft.rfftfreq(n, 1 / fs, dtype=signal.dtype, device=signal.device)
-    return torch.fft.irfft(torch.fft.rfft(closed) * gain(hz), n=n)[..., :samples]
+    return torch.fft.irfft(_scaled(torch.view_as_real(torch.fft.rfft(closed)), gain(hz)), n=n)[..., :samples]
+
+
+def _scaled(pairs: Tensor, gain: Tensor) -> Tensor:
+    """Complex numbers, given as pairs [..., F, 2], times real ones: half the work of a complex product."""
+    return torch.view_as_complex(pairs * gain.unsqueeze(-1))
 
 
 def _closed(signal: Tensor, extra: int) -> Tensor:
@@ -83,7 +88,7 @@ def coloured_noise(
     bins = shape[-1] // 2 + 1
     drawn = torch.randn((*shape[:-1], bins, 2), generator=rng, dtype=like.dtype, device=like.device)
     hz = torch.fft.rfftfreq(shape[-1], 1 / fs, dtype=like.dtype, device=like.device)
-    return torch.fft.irfft(torch.view_as_complex(drawn) * gain(hz), n=shape[-1])
+    return torch.fft.irfft(_scaled(drawn, gain(hz)), n=shape[-1])
 
 
 def resampled(signal: Tensor, fs: float, to_fs: float) -> Tensor:
