@@ -106,9 +106,10 @@ def p_slope_numbers(shape: BeatShape) -> dict[str, float]:
     rows = shape.beats[np.arange(n)[:, None], core + shifts[..., None]]
     line = np.linspace(-1.0, 1.0, len(core))
     rows = rows - rows.mean(axis=-1, keepdims=True)
-    rows = rows - (rows @ line / (line @ line))[..., None] * line
-    power = np.mean(rows**2, axis=(1, 2))
-    mean = np.mean(rows.mean(axis=1) ** 2, axis=1)
+    rows -= (rows @ line / (line @ line))[..., None] * line
+    power = np.einsum("sbt,sbt->s", rows, rows) / rows[0].size
+    summed = rows.sum(axis=1)
+    mean = np.einsum("st,st->s", summed, summed) / (n * n * len(core))
     share = (n * mean - power) / ((n - 1) * np.maximum(power, 1e-9))
     best, still = int(share.argmax()), len(DRIFTS) // 2
     return {

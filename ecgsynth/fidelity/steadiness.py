@@ -28,26 +28,26 @@ PIECES, PIECE_S, BANDS = 20, 0.5, (2.0, 5.0, 9.0, 15.0, 25.0, 38.0)
 
 
 @lru_cache(maxsize=64)
-def _pairs(n: int) -> tuple[Index, Array, Index]:
+def _pairs(n: int) -> tuple[Index, Index]:
     """Pairs of n beats in each order, as places in the flat table [n, n] of their products.
 
     Places [ORDERS + 1, pairs] of every beat with itself and all before it, the first order the one they came
-    in; how often each pair counts [pairs]; where the pairs of each beat begin [n].
+    in; and where the pairs of each beat begin [n].
     """
     rng = np.random.default_rng(n)
     orders = np.stack([np.arange(n), *(rng.permutation(n) for _ in range(ORDERS))])
     late, early = np.tril_indices(n)
-    places = orders[:, late] * n + orders[:, early]
-    return places, np.where(late == early, 1.0, 2.0), np.flatnonzero(early == 0)
+    return orders[:, late] * n + orders[:, early], np.flatnonzero(early == 0)
 
 
 def _log_ratios(grams: Array) -> Array:
     """log10 F ratios [parts, orders, places] of one change, from products [parts, n, n] of centred beats."""
     n = grams.shape[1]
-    places, weight, starts = _pairs(n)
+    places, starts = _pairs(n)
     k = np.arange(SIDE, n - SIDE + 1)
     # Squared, the sum over the first k beats of an order is the sum over all pairs of them.
-    grown = np.add.reduceat(grams.reshape(len(grams), -1)[:, places] * weight, starts, axis=2)
+    twice = grams * (2.0 - np.eye(n))
+    grown = np.add.reduceat(twice.reshape(len(grams), -1).take(places, axis=1), starts, axis=2)
     heads = grown.cumsum(axis=2)[..., SIDE - 1 : n - SIDE]
     between = heads * (n / (k * (n - k)))
     total = np.trace(grams, axis1=1, axis2=2)[:, None, None]
@@ -55,10 +55,16 @@ def _log_ratios(grams: Array) -> Array:
     return np.asarray(np.log10(np.maximum(between * (n - 2) / within, 1e-3)))
 
 
-def _standing_out(ratios: Array) -> float:
-    """How far the largest ratio of the true order lies above those of the others, in their deviations."""
-    best = ratios.max(axis=1)
-    return float((best[0] - best[1:].mean()) / max(float(best[1:].std()), 1e-3))
+def _standing_out(ratios: Array) -> list[float]:
+    """How far the largest ratio [parts, orders, places] of the true order lies above those of the others.
+
+    Per part, in standard deviations of the others.
+    """
+    best = ratios.max(axis=2)
+    chance = best[:, 1:]
+    mean = chance.mean(axis=1)
+    spread = np.sqrt(np.maximum((chance * chance).mean(axis=1) - mean * mean, 0.0))
+    return ((best[:, 0] - mean) / np.maximum(spread, 1e-3)).tolist()
 
 
 def steadiness_numbers(shape: BeatShape) -> dict[str, float]:
@@ -76,10 +82,10 @@ def steadiness_numbers(shape: BeatShape) -> dict[str, float]:
     level = [rows - rows.mean(axis=0) for rows in parts.values()]
     grams = np.stack([rows @ rows.T for rows in level])
     ratios = _log_ratios(grams)
-    numbers = {f"steady_{name}": _standing_out(some) for name, some in zip(parts, ratios, strict=True)}
-    together = ratios.mean(axis=0)
-    numbers["steady_all"] = _standing_out(together)
-    at = SIDE + int(together[0].argmax())
+    together = ratios.mean(axis=0, keepdims=True)
+    found = _standing_out(np.concatenate([ratios, together]))
+    numbers = dict(zip([f"steady_{name}" for name in (*parts, "all")], found, strict=True))
+    at = SIDE + int(together[0, 0].argmax())
     for name in ("qrs", "t"):
         if name in parts:
             numbers[f"jump_{name}"] = _jump(grams[list(parts).index(name)], at)
@@ -106,7 +112,7 @@ def noise_steadiness(lead: Array, fs: float) -> dict[str, float]:
     grams = np.stack([rows @ rows.T for rows in level])
     ratios = _log_ratios(grams)
     at = SIDE + int(ratios[1, 0].argmax())
-    numbers = dict(zip(("steady_floor", "steady_bands"), map(_standing_out, ratios), strict=True))
+    numbers = dict(zip(("steady_floor", "steady_bands"), _standing_out(ratios), strict=True))
     return numbers | {"jump_bands": _jump(grams[1], at)}
 
 
