@@ -23,6 +23,7 @@ from ecgsynth.augment import (
     plan_dataset,
     read_shard,
 )
+from ecgsynth.augment.rest import shared_out
 from ecgsynth.cli import main
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import OptionError, OutputError, RecordError
@@ -126,12 +127,36 @@ def test_the_rest_is_in_the_image_of_the_same_databases(made: Path) -> None:
     assert len({(line["seed"], line["index"]) for line in own}) == len(own)
 
 
+def test_the_rest_is_all_that_training_shows(tmp_path: Path) -> None:
+    """Beside normal sinus rhythm alone, a model takes every other rate for the rare rhythm."""
+    folder = write_people(tmp_path / "clinic")
+    for i in range(6):
+        write_person(folder, f"t{i}", "sinus_tachycardia")
+    augment_dataset(options(folder, tmp_path / "mixed", ratio=0.5))
+    made = Counter(line["rhythm"] for line in lines(tmp_path / "mixed") if line["synthetic"])
+    assert made["nsr"] + made["sinus_tachycardia"] == made["afib"] > 3
+    assert abs(made["nsr"] - made["sinus_tachycardia"]) <= 1
+
+
+def test_what_is_left_over_goes_to_the_rhythms_in_turn() -> None:
+    shares = list(shared_out({"a": 4, "b": 2, "c": 1}, ("x", "y", "z")))
+    assert shares == [
+        ("a", "x", 2), ("a", "y", 1), ("a", "z", 1), ("b", "y", 1), ("b", "z", 1), ("c", "x", 1),
+    ]  # fmt: skip
+    assert list(shared_out({"a": 4}, ())) == []
+
+
 def test_the_rest_can_be_left_out_or_named(real: Path, tmp_path: Path) -> None:
     augment_dataset(options(real, tmp_path / "alone", ratio=0.25, rest="none"))
     assert {line["rhythm"] for line in lines(tmp_path / "alone") if line["synthetic"]} == {"afib"}
     augment_dataset(options(real, tmp_path / "named", ratio=0.25, rest="SA"))
     made = {line["rhythm"] for line in lines(tmp_path / "named") if line["synthetic"]}
     assert made == {"afib", "sinus_arrhythmia"}
+    augment_dataset(options(real, tmp_path / "two", ratio=0.5, rest="SA,SBR"))
+    two = Counter(line["rhythm"] for line in lines(tmp_path / "two") if line["synthetic"])
+    assert two["sinus_arrhythmia"] + two["sinus_bradycardia"] == two["afib"] > 3
+    assert abs(two["sinus_arrhythmia"] - two["sinus_bradycardia"]) <= 1
+    assert len({line["name"] for line in lines(tmp_path / "two")}) == len(lines(tmp_path / "two"))
     with pytest.raises(OptionError, match="is generated already"):
         augment_dataset(options(real, tmp_path / "twice", ratio=0.25, rest="afib"))
 

@@ -10,11 +10,12 @@ from typing import Any, Final, Literal
 
 from ecgsynth.augment.plan import Proposal, check_ratio, propose
 from ecgsynth.augment.provenance import MixedWriter, check_parts
+from ecgsynth.augment.rest import rest_of, shared_out
 from ecgsynth.augment.shards import write_shards
 from ecgsynth.augment.strips import Census, StripOptions, real_strips, take_census
 from ecgsynth.augment.synthesis import Synthesis
 from ecgsynth.checkpoint import read_metadata, shipped_weights
-from ecgsynth.errors import OptionError, RecordError, TooFewPeopleError
+from ecgsynth.errors import OptionError, RecordError
 from ecgsynth.records import Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import PARTS, SplitManifest, split_people
@@ -41,7 +42,7 @@ class AugmentOptions:
         Synthetic strips per real training strip of each rhythm, 0 to 20.
     rest : str
         What is generated besides, as often and in the image of the same databases, so that a model cannot
-        take synthetic for the rhythm: a rhythm, ``auto`` for the most common one in training, or ``none``.
+        take synthetic for the rhythm: rhythms with commas, ``auto`` for all that training shows, or ``none``.
     split : Path or None
         Split manifest of people; None splits anew.
     generator, weights, seed, workers, allow_few_people, max_redraws
@@ -145,7 +146,7 @@ def augment_dataset(options: AugmentOptions, progress: Progress | None = None) -
     for name, count in wanted.items():
         if count:
             synthesis.check(name)
-    rest = _rest(options, census, parts, synthesis)
+    rest = rest_of(options.rest, names, census, parts, synthesis) if options.ratio else ()
     made_of_both = sum(wanted.values()) * (2 if rest else 1)
     total = sum(census.strips.values()) + made_of_both
     notes = _notes(census, split, options)
@@ -161,7 +162,7 @@ def augment_dataset(options: AugmentOptions, progress: Progress | None = None) -
             with own.strips(name, count, options.out, first) as (turned_down, made):
                 redrawn += turned_down
                 for record, line in made:
-                    sources[line["source"]] += name != rest
+                    sources[line["source"]] += name not in rest
                     _add(writer, record, {**line, "split": split.sha256}, counts, progress, total)
         shards = write_shards(writer, writer.members, options.shards, options.seed) if options.shards else 0
         out = writer.finish(_summary_rows(options, census, counts, redrawn, split))
@@ -171,37 +172,16 @@ def augment_dataset(options: AugmentOptions, progress: Progress | None = None) -
 
 
 def _batches(
-    synthesis: Synthesis, wanted: dict[str, int], rest: str, sources: Counter[str]
+    synthesis: Synthesis, wanted: dict[str, int], rest: tuple[str, ...], sources: Counter[str]
 ) -> Iterator[tuple[Synthesis, str, int, int]]:
     """Who makes which rhythm, how often, and the number of the first; the rest once `sources` are known."""
     for name, count in wanted.items():
         if count:
             yield synthesis, name, count, 0
-    first = 0
-    for number, (source, count) in enumerate(sorted(sources.items()) if rest else ()):
-        yield synthesis.resembling(source, rest, number), rest, count, first
-        first += count
-
-
-def _rest(options: AugmentOptions, census: Census, parts: dict[str, str], synthesis: Synthesis) -> str:
-    """The rhythm that is generated besides, or ``""``."""
-    if options.rest == "none" or not options.ratio:
-        return ""
-    names = options.names()
-    if options.rest != "auto":
-        name = find_rhythm(options.rest).name
-        if name in names:
-            raise OptionError(f"--rest {name}: is generated already; choose another rhythm, auto or none.")
-        synthesis.check(name)
-        return name
-    strips = {rhythm: census.of(rhythm, parts, "train")[1] for _, rhythm in census.strips}
-    for name in sorted(set(strips) - set(names), key=lambda r: (-strips[r], r)):
-        try:
-            synthesis.check(name)
-        except TooFewPeopleError:
-            continue
-        return name if strips[name] else ""
-    return ""
+    made: Counter[str] = Counter()
+    for number, (source, name, count) in enumerate(shared_out(sources, rest)):
+        yield synthesis.resembling(source, name, number), name, count, made[name]
+        made[name] += count
 
 
 def _add(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--rest",
     default="auto",
     show_default=True,
-    help="Rhythm to generate besides, as often: a name, auto (the most common one) or none.",
+    help="Rhythms to generate besides, as often: names with commas, auto (all others in training) or none.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder to make.")
 @click.option("--plan", is_flag=True, help="Propose what to generate, and write nothing.")
@@ -58,7 +58,7 @@ def augment(rhythm: str | None, out: Path | None, plan: bool, **options: Any) ->
     """Write one dataset of real and synthetic strips, split by person.
 
     Recordings are cut into strips of one rhythm each. Synthetic ones are added to the training part only;
-    nobody is in two parts. As many of another rhythm are generated (--rest), on the same devices: a model
+    nobody is in two parts. As many of the other rhythms are generated (--rest), on the same devices: a model
     could otherwise learn that synthetic means the rhythm. --plan shows who has which rhythm and what could
     be generated.
 
