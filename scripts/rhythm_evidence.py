@@ -14,6 +14,8 @@ from ecgsynth.generators.vf_shape import find_transients
 from ecgsynth.records import Record
 
 Array = NDArray[np.float64]
+#: People from whom a rhythm's mean vector is taken; with fewer the literature is used.
+ENOUGH = 5
 #: Longest stretch in s over which CV and nRMSSD are taken.
 STRETCH = 30.0
 SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")

@@ -214,6 +214,9 @@ DISORDER = {"afib": (-0.22, 0.4), "vf": (-0.6, 0.35)}
 VF_SHAPE = {"bend": 0.1, "swing": [-0.9, 0.6], "swing_tau_s": 0.4}
 #: Mean log of the amplitude of f waves over their mean, measured on 312 training people in AF.
 LOG_AMP_MEAN = {"afib": -0.5}
+#: SD in s of beat times beside the sinus node's own, by source: a tape does not run evenly. Set so that the
+#: calmest tenth of training people's strips in nsr has their nRMSSD (mitdb 0.022) and CV (0.017).
+BEAT_JITTER_S = {"mitdb": 0.0065}
 #: Log-SD of CV and of nRMSSD / CV over people where they cannot be estimated: those of nsr, rounded.
 USUAL_SPREAD = (0.45, 0.2)
 #: Mean frequencies in Hz that a record of the rhythm may have, by definition of the rhythm (sources above).

@@ -167,6 +167,17 @@ def test_an_atrial_beat_is_early_and_resets_the_sinus_node() -> None:
     assert np.median(np.add(before, after)) < 1.95
 
 
+def test_tapes_of_mitdb_jitter_and_the_rate_asked_for_stays() -> None:
+    calm = {}
+    for source in ("mitdb", "ptbxl"):
+        plans = [plan("nsr:10", seed, source=source, ectopy=0.0, heart_rate=70.0) for seed in range(80)]
+        assert all(abs(rate(inside(p)) - 70.0) < 0.5 for p in plans)
+        calm[source] = float(np.quantile([nrmssd(inside(p)) for p in plans], 0.1))
+    # Training people at all rates: 0.022 on mitdb, 0.013 on PTB-XL.
+    assert 0.014 < calm["mitdb"] < 0.027
+    assert calm["ptbxl"] < 0.8 * calm["mitdb"]
+
+
 def test_the_ectopy_asked_for_is_ventricular_alone() -> None:
     for seed in range(30):
         symbols = plan("sinus_tachycardia:10", seed, source="ningbo", ectopy=0.1).symbols

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -131,7 +132,12 @@ def _draw_course(
     fit = fitted()["rhythms"][name]
     wanted = None if request.heart_rate is None else 60.0 / request.heart_rate
     course = MODELS[name](fit, person, wanted, seconds, rng)
-    if name not in _SINUS or request.ectopy is not None:
+    if name not in _SINUS:
+        return course
+    jitter = fitted()["beat_jitter_s"].get(request.source)
+    if jitter:
+        course = replace(course, fixed=course.fixed + jitter * rng.standard_normal(len(course.fixed)))
+    if request.ectopy is not None:
         return course
     habit = fitted()["ectopy"]["A"]
     share = ectopic_share(habit, request.source, name, float(person.ranks[3]), rng)
