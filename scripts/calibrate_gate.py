@@ -33,7 +33,7 @@ from ecgsynth.fidelity.evidence import (
     log_odds_many,
     table,
 )
-from ecgsynth.fidelity.faults import FAULTS, conducted
+from ecgsynth.fidelity.faults import FAULTS, conducted, told
 from ecgsynth.fidelity.fitting import (
     AGREEMENT_PAD,
     ENOUGH_PEOPLE,
@@ -141,8 +141,8 @@ def fit_faults(rows: Sequence[Row], scores: Scores) -> Trees:
             held = np.flatnonzero((sound | damaged) & (fold == k)).tolist()
             odds = dict(zip(held, model.scores([known[i] for i in held])[:, 0].tolist(), strict=True))
             for i in held:
-                number = f"looks_{name}_12" if rows[i].twelve else f"looks_{name}"
-                scores[i][number] = odds[i]
+                if told(name, rows[i].lead, rows[i].twelve):
+                    scores[i][f"looks_{name}_12" if rows[i].twelve else f"looks_{name}"] = odds[i]
         models.append(fit(fold >= 0))
         print(f"fitted {name}", flush=True)
     return join(models)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ecgsynth.fidelity.beatshape import beat_shape, qrs_edges, remove_baseline
+from ecgsynth.fidelity.calibration import load_calibration
 from ecgsynth.fidelity.change import drift_numbers
-from ecgsynth.fidelity.faults import FAULTS, find_partner, known_narrow, plant
+from ecgsynth.fidelity.faults import FAULTS, find_partner, known_narrow, plant, told
 from ecgsynth.fidelity.integrity import lead_residual, longest_run
 from ecgsynth.fidelity.quality import repetition
 from ecgsynth.records import TWELVE_LEADS, Beats, Episode, Record, twelve_from_eight
@@ -194,3 +195,9 @@ def test_faults_apply_where_they_mean_something() -> None:
     block = replace(record.beats, symbols=("L",) * len(record.beats.symbols))
     assert known_narrow(record.beats) and not known_narrow(block)
     assert not FAULTS["wide_qrs"].applies(replace(record, beats=block), "nsr")
+
+
+def test_upside_down_is_told_in_leads_that_point_one_way() -> None:
+    assert told("inverted", "II", False) and told("inverted", "I", True) and told("splice", "I", False)
+    assert not told("inverted", "I", False) and not told("inverted", "V1", False)
+    assert "looks_inverted" in load_calibration().rhythms["nsr"]

@@ -38,6 +38,10 @@ from ecgsynth.rhythms import RHYTHMS
 #: Rhythms without a P wave before each QRS whose beats are conducted nevertheless.
 CONDUCTED = ("afib", "aflutter", "svt")
 
+#: Leads in which one lead alone tells that it is upside down. In V1 P and QRS point either way; of the people
+#: of CinC 2017, who held a recorder in their hands, 17 % show P, QRS and T upside down in what is called I.
+UPRIGHT = ("II", "MLII", "V5")
+
 Rng = np.random.Generator
 Strength = Literal["learn", "judge"]
 Plant = Callable[[Record, Rng, float, Record | None], Record | None]
@@ -118,6 +122,11 @@ def find_partner(record: Record, pool: Sequence[Record], rng: Rng) -> Record | N
 def conducted(rhythm: str) -> bool:
     """Whether the atria drive the ventricles: elsewhere any lead may point any way."""
     return RHYTHMS[rhythm].p_wave == "required" or rhythm in CONDUCTED
+
+
+def told(fault: str, lead: str, twelve: bool) -> bool:
+    """Whether a fault's score says something where ``lead`` was measured; ``twelve``: with the eight leads."""
+    return fault != "inverted" or twelve or lead in UPRIGHT
 
 
 def known_narrow(beats: Beats) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ecgsynth.fidelity.calibration import Bound, Calibration, failures
 from ecgsynth.fidelity.evidence import fault_odds_many, log_odds_many
-from ecgsynth.fidelity.faults import FAULTS, known_narrow
+from ecgsynth.fidelity.faults import FAULTS, known_narrow, told
 from ecgsynth.fidelity.integrity import derived, integrity, lead_residual
 from ecgsynth.fidelity.leads import rows_of_eight
 from ecgsynth.fidelity.measures import Measured, measure
@@ -247,14 +247,16 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
     odds = log_odds_many(calibration.evidence, tree_rows)
     faults = fault_odds_many(calibration.faults, tree_rows)
     at = [0] * len(asked)
-    for i, (stretch, told, looks) in zip(owner, zip(stretches, odds, faults, strict=True), strict=True):
-        row = rows[i][at[i]]
+    for k, i in enumerate(owner):
+        row, known = rows[i][at[i]], odds[k]
         at[i] += 1
-        if told is not None:
-            row["evidence"] = told[0]
-            seems[i].append(told[1])
-        twelve = rows_of_eight(stretch[0].leads) is not None
-        row |= {f"{name}_12" if twelve else name: value for name, value in looks.items()}
+        if known is not None:
+            row["evidence"] = known[0]
+            seems[i].append(known[1])
+        twelve, lead = rows_of_eight(stretches[k][0].leads) is not None, tree_rows[k][1]
+        for name, value in faults[k].items():
+            if told(name.removeprefix("looks_"), lead, twelve):
+                row[f"{name}_12" if twelve else name] = value
     return [
         (_medians(own), max(groups, key=groups.count) if groups else "")
         for own, groups in zip(rows, seems, strict=True)
