@@ -53,6 +53,18 @@ def planted(strips: list[Strip], rng: np.random.Generator) -> dict[str, Callable
     def warped(i: int, share: float) -> Floats:
         return stretched(strips[i].signal, 1 + float(rng.choice([-share, share])))
 
+    def bent(i: int) -> Floats:
+        """Time that swings by 3 to 6 % over 5 to 15 s."""
+        x, period, size = strips[i].signal, rng.uniform(5, 15) * SLOW_HZ, rng.uniform(0.03, 0.06)
+        at = np.arange(len(x))
+        swing = size * period / (2 * np.pi) * np.sin(2 * np.pi * (at / period + rng.uniform()))
+        return np.interp(at + swing, at, x).astype(np.float32)
+
+    def mixed(i: int) -> Floats:
+        x, other = strips[i].signal, strips[int(rng.integers(len(strips)))].signal
+        n = min(len(x), len(other))
+        return 0.5 * (x[:n] + other[:n])
+
     return {
         "exact": lambda i: strips[i].signal,
         "rescaled 0.7 and 1.3": lambda i: strips[i].signal * float(rng.choice([0.7, 1.3])),
@@ -64,19 +76,17 @@ def planted(strips: list[Strip], rng: np.random.Generator) -> dict[str, Callable
         "stretched 1.5 %": lambda i: warped(i, 0.015),
         "stretched 3 %": lambda i: warped(i, 0.03),
         "stretched 5 %": lambda i: warped(i, 0.05),
+        "stretched 3 to 6 %": lambda i: warped(i, float(rng.uniform(0.03, 0.06))),
+        "bent 3 to 6 %": bent,
+        "mix of two people": mixed,
     }
 
 
 def over(index: CopyIndex, signals: list[Floats], rhythms: list[str]) -> NDArray[np.bool_]:
     """Which strips are over a limit of their rhythm."""
-    hits = []
-    for first in range(0, len(signals), 64):
-        for values, rhythm in zip(
-            index.likeness(signals[first : first + 64]), rhythms[first : first + 64], strict=True
-        ):
-            limits = [own.get(rhythm, own[""]) for own in index.limits.values()]
-            hits.append(bool((values > limits).any()))
-    return np.array(hits, dtype=bool)
+    found = [index.likeness(signals[first : first + 64])[..., 1] for first in range(0, len(signals), 64)]
+    limits = [[own.get(rhythm, own[""]) for own in index.limits.values()] for rhythm in rhythms]
+    return np.asarray((np.concatenate(found) > np.array(limits)).any(axis=1))
 
 
 def share_over_people(hits: NDArray[np.bool_], people: list[str], seed: int = 0) -> dict[str, Any]:

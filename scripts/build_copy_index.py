@@ -29,9 +29,12 @@ weights beside it. Made by `scripts/build_copy_index.py`; SHA-256 `{digest}`.
   {windows} windows: strips of 10.24 s and their halves, every 2.56 s.
 - **Content:** of each window {size} numbers of four bits ({bytes} bytes): the shape of its amplitude spectrum
   between 0.7 and 13 Hz, on principal directions of all windows. No signal, no phase, no name, no order: rows
-  are sorted by their values.
-- **Limits:** by rhythm where {own} people or more show it, else one for all ({limits}). Each limit is what
-  {share} of the strips of training people exceed when compared with all *other* training people.
+  are sorted by their values. Besides, mean and covariance of all these numbers, and seven weights by which
+  they and four traits of a strip (noise, spikes) tell how near strangers come to it.
+- **Limits:** on how much nearer a strip is than that, as a difference of `atanh` of the cosine, by rhythm
+  where {own} people or more show it, else one for all ({limits}).
+  What {full} of the whole strips and {half} of the half strips of training people exceed when compared with
+  all *other* training people.
 - **What it reveals:** whoever holds a recording of a person can ask whether a strip like it was in training:
   that is what an index is for, and why an index of private recordings should stay where the recordings are.
   These people's recordings are public databases. From a code alone, a beat can be guessed little better than
@@ -69,7 +72,8 @@ def card(index: CopyIndex, digest: str) -> str:
         size=SIZE,
         bytes=SIZE // 2,
         own=OWN_LIMIT,
-        share=f"{100 * REFUSED:g} %",
+        full=f"{100 * REFUSED['full']:g} %",
+        half=f"{100 * REFUSED['half']:g} %",
         limits=limits,
     )
 

@@ -15,8 +15,10 @@ import ecgsynth
 from ecgsynth.checkpoint import read_metadata
 from ecgsynth.errors import CheckpointError, OptionError, RecordError
 from ecgsynth.privacy.copy_build import build_index, pack_strips, record_strips
+from ecgsynth.privacy.copy_expectation import traits
 from ecgsynth.privacy.copy_gate import CopyGate, index_beside, open_gate
-from ecgsynth.privacy.copy_index import SHIPPED, CopyIndex, load_index, save_index
+from ecgsynth.privacy.copy_index import SHIPPED, STRETCHES, CopyIndex, load_index, save_index
+from ecgsynth.privacy.descriptors import stretched
 from ecgsynth.privacy.samples import median_beat
 from ecgsynth.privacy.traces import Strip
 from ecgsynth.records import Record
@@ -47,6 +49,13 @@ def index(train: list[Record]) -> CopyIndex:
     return build_index(strips_of(train), {"made": "for a test"}, like=load_index())
 
 
+def played(signal: Floats, factor: float) -> Floats:
+    """Leads played ``factor`` times as long about their middle, ends cut or continued."""
+    at = np.arange(signal.shape[1])
+    where = (at - at.mean()) / factor + at.mean()
+    return np.stack([np.interp(where, at, row) for row in signal])
+
+
 def changed(record: Record, kind: str) -> Record:
     rng = np.random.default_rng(int(record.extra["index"]))
     x = record.signal
@@ -55,11 +64,15 @@ def changed(record: Record, kind: str) -> Record:
         "inverted": -0.7 * x,
         "rolled": np.roll(x, int(rng.integers(250, x.shape[1] - 250)), axis=1),
         "noisy": x + rng.normal(0, 0.05, x.shape),
+        "stretched": played(x, 1 + float(rng.choice([-0.05, 0.05]))),
     }
     return replace(record, signal=ways[kind].astype(np.float32))
 
 
-@pytest.mark.parametrize(("kind", "least"), [("exact", 30), ("inverted", 30), ("rolled", 26), ("noisy", 26)])
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [("exact", 30), ("inverted", 30), ("rolled", 26), ("noisy", 26), ("stretched", 24)],
+)
 def test_copies_are_refused_with_a_reason(
     index: CopyIndex, train: list[Record], kind: str, least: int
 ) -> None:
@@ -80,9 +93,30 @@ def test_limits_are_what_few_strips_reach_with_those_of_others() -> None:
     assert set(index.limits["full"]) == {"", "afib"}
     some = [strip.signal for strip in strips[:20]]
     # Their own windows count here, those of others alone counted when the limit was set.
-    assert all(value[0] > index.limits["full"]["afib"] for value in index.likeness(some))
+    assert (index.likeness(some)[:, 0, 1] > index.limits["full"]["afib"]).all()
     nobody = {kind: np.ones((len(codes), len(some)), dtype=bool) for kind, codes in index.codes.items()}
-    assert all((value == -1).all() for value in index.likeness(some, nobody))
+    about = [traits(signal) for signal in some]
+    assert all((index.nearest(kind, some, about, apart)[:, 0] == -1).all() for kind, apart in nobody.items())
+
+
+def test_a_likeness_is_what_it_says_at_every_stretch(index: CopyIndex, train: list[Record]) -> None:
+    """A stretch read off the spectrum is that of the stretched strip, described by itself."""
+    strip, describe = strips_of(train)[0].signal, index.describe["full"]
+    read = describe.at_stretches(strip, STRETCHES)
+    made = np.concatenate([describe(stretched(strip, factor)[None]) for factor in STRETCHES])
+    assert np.allclose(read[STRETCHES.index(1.0)], made[STRETCHES.index(1.0)], atol=1e-4)
+    assert ((read * made).sum(axis=1) > 0.97).all()
+    assert (np.diag(read @ made.T) >= (read @ made.T).max(axis=0) - 0.01).all()
+
+
+def test_noise_lowers_what_is_allowed() -> None:
+    """A noisy strip is near to nobody, so that a smaller likeness gives a copy away."""
+    rng = np.random.default_rng(0)
+    strips = [strip.signal for strip in strips_of(people(20, 21))]
+    noisy = [strip + rng.normal(0, 0.15, len(strip)).astype(np.float32) for strip in strips]
+    found = [load_index().likeness(side)[:, 0].T for side in (strips, noisy)]
+    expected = [np.arctanh(cosine) - excess for cosine, excess in found]
+    assert expected[1].mean() < expected[0].mean() - 0.05
 
 
 def test_together_or_alone_the_likeness_is_the_same(index: CopyIndex, train: list[Record]) -> None:
@@ -99,6 +133,10 @@ def test_short_and_flat_records_are_let_through(index: CopyIndex, train: list[Re
 def test_a_stretch_that_is_there_twice_is_kept_once(train: list[Record]) -> None:
     strips = strips_of(train)
     assert build_index(strips + strips[:20], {}).notes == build_index(strips, {}).notes
+    # Two channels of one name, as Holter recordings have them, are two.
+    first, other = strips[0], replace(strips[0], signal=strips[1].signal)
+    both = build_index([first, other, *strips[2:]], {})
+    assert (both.likeness([first.signal, other.signal])[:, 0, 0] > 0.995).all()
     with pytest.raises(RecordError, match="nothing to index"):
         build_index([], {})
 
@@ -130,6 +168,10 @@ def test_a_file_gives_the_same_index_and_the_same_bytes(index: CopyIndex, tmp_pa
     again = load_index(paths[0])
     assert all((again.codes[k] == index.codes[k]).all() for k in ("full", "half"))
     assert again.limits == index.limits and again.notes == index.notes
+    assert (
+        again.likeness([np.sin(np.arange(655, dtype=np.float32))])
+        == index.likeness([np.sin(np.arange(655, dtype=np.float32))])
+    ).all()
 
 
 def test_what_is_no_index_is_an_error(tmp_path: Path) -> None:

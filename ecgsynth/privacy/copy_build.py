@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import RecordError
-from ecgsynth.privacy.copy_index import KINDS, SIZE, CopyIndex, Floats, code, padded
+from ecgsynth.privacy.copy_expectation import TERMS, Expectation, fit_weights, moments, traits
+from ecgsynth.privacy.copy_index import (
+    KINDS,
+    POWER,
+    SIZE,
+    CopyIndex,
+    Floats,
+    code,
+    cost,
+    fisher,
+    padded,
+    unit_codes,
+)
 from ecgsynth.privacy.descriptors import HALF, Describer, fit_describer, segments
 from ecgsynth.privacy.traces import FLAT_MV, SLOW_HZ, STRIP, Strip, slow_signal, strips_of, traces_of
 from ecgsynth.records import Record
 
 #: Share of strangers' strips that each of the two limits refuses: they are drawn again, which costs little.
-REFUSED: Final = 0.005
+REFUSED: Final = {"full": 0.006, "half": 0.003}
 #: Fewest people of a rhythm for a limit of its own.
 OWN_LIMIT: Final = 40
 #: Strips per person and rhythm that limits are set by.
 _STRIPS_EACH = 2
 _FIT_ON = 6000
+#: White noise in mV at 250 Hz of strips that expectations are learned from; what of it is left under 25 Hz.
+_NOISES: Final = (0.0, 0.05, 0.15)
+#: Cosine of two readings of one stretch.
+_SAME: Final = 0.99
+_LEFT: Final = float(np.sqrt(25 / 125))
 _AT_ONCE = 64
 
 
@@ -60,8 +77,8 @@ def build_index(
 ) -> CopyIndex:
     """Describe training strips, and set the limits so that the strips of strangers pass.
 
-    The limit of a rhythm is the quantile ``1 - REFUSED`` of what strips of its training people reach with
-    the strips of all other training people: no one else's recordings are needed.
+    Limits are quantiles ``1 - REFUSED`` of what strips of training people reach with the strips of all other
+    training people, above what is expected of them: no one else's recordings are needed.
 
     Parameters
     ----------
@@ -70,7 +87,7 @@ def build_index(
     notes : dict
         What to say of the index.
     like : CopyIndex, optional
-        Take descriptors and limits from it: a folder of a few people cannot set its own.
+        Take descriptors, expectations and limits from it: a folder of a few people cannot set its own.
     seed : int
         Chooses what the descriptors are fitted on, and whose strips set the limits.
 
@@ -79,7 +96,7 @@ def build_index(
     RecordError
         If there are no strips.
     """
-    kept = list({(s.subject, s.record, s.lead, round(s.at, 2)): s for s in strips}.values())
+    kept = _once(strips)
     if not kept:
         raise RecordError("copy index: no strip of four seconds or more that is not flat; nothing to index.")
     windows = {
@@ -96,10 +113,27 @@ def build_index(
     people = {s.subject for s in kept}
     notes = {**notes, "people": len(people), "windows": sum(map(len, codes.values()))}
     if like is not None:
-        return CopyIndex(describe, _sorted(codes), like.limits, notes)
-    bare = CopyIndex(describe, codes, {})
-    limits = _limits(bare, {kind: [w.subject for w in windows[kind]] for kind in KINDS}, kept, rng)
-    return CopyIndex(describe, _sorted(codes), limits, notes)
+        return CopyIndex(describe, _sorted(codes), like.expect, like.limits, notes)
+    strangers = _Strangers(kept, {kind: [w.subject for w in windows[kind]] for kind in KINDS}, rng)
+    bare = CopyIndex(describe, codes, {}, {})
+    index = replace(bare, expect={kind: strangers.expected(bare, kind) for kind in KINDS}, notes=notes)
+    return replace(index, codes=_sorted(codes), limits=strangers.limits(index))
+
+
+def _once(strips: Iterable[Strip]) -> list[Strip]:
+    """Each stretch of each channel once; channels of one name (both "ECG", say) get names of their own."""
+    kept: dict[tuple[str, str, str, float], list[Strip]] = {}
+    for strip in strips:
+        own = kept.setdefault((strip.subject, strip.record, strip.lead, round(strip.at, 2)), [])
+        if not any(_same(strip.signal, other.signal) for other in own):
+            own.append(replace(strip, lead=f"{strip.lead}/{len(own)}") if own else strip)
+    return [strip for own in kept.values() for strip in own]
+
+
+def _same(first: Floats, second: Floats) -> bool:
+    """Whether two strips are one stretch of one channel, read twice."""
+    size = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+    return len(first) == len(second) and float(first @ second) > _SAME * size
 
 
 def _halves(strips: Sequence[Strip]) -> Iterator[_Window]:
@@ -114,7 +148,7 @@ def _halves(strips: Sequence[Strip]) -> Iterator[_Window]:
 
 
 def _fit(rows: Floats, rng: np.random.Generator) -> Describer:
-    return fit_describer(rows[np.sort(rng.permutation(len(rows))[:_FIT_ON])], SIZE)
+    return fit_describer(rows[np.sort(rng.permutation(len(rows))[:_FIT_ON])], SIZE, POWER)
 
 
 def _coded(describe: Describer, rows: Floats) -> NDArray[np.int8]:
@@ -126,29 +160,65 @@ def _sorted(codes: Mapping[str, NDArray[np.int8]]) -> dict[str, NDArray[np.int8]
     return {kind: rows[np.lexsort(rows.T)] for kind, rows in codes.items()}
 
 
-def _limits(
-    index: CopyIndex, subjects: Mapping[str, list[str]], strips: Sequence[Strip], rng: np.random.Generator
-) -> dict[str, dict[str, float]]:
-    """Quantiles of likeness to everyone else, by kind and rhythm; people count alike in each rhythm."""
-    chosen: dict[tuple[str, str], list[Strip]] = {}
-    for i in rng.permutation(len(strips)):
-        own = chosen.setdefault((strips[i].rhythm, strips[i].subject), [])
-        if len(own) < _STRIPS_EACH:
-            own.append(strips[i])
-    some = [strip for own in chosen.values() for strip in own]
-    who = {kind: np.array(names)[:, None] for kind, names in subjects.items()}
-    found = []
-    for first in range(0, len(some), _AT_ONCE):
-        part = some[first : first + _AT_ONCE]
-        asked = np.array([strip.subject for strip in part])[None]
-        apart = {kind: names == asked for kind, names in who.items()}
-        found += index.likeness([strip.signal for strip in part], apart)
-    values = np.array(found)
-    rhythm = np.array([strip.rhythm for strip in some])
-    people = {name: len({s.subject for s in some if s.rhythm == name}) for name in np.unique(rhythm).tolist()}
-    named = {name: rhythm == name for name, count in sorted(people.items()) if count >= OWN_LIMIT}
-    groups = {"": np.ones(len(some), dtype=bool), **named}
-    return {
-        kind: {name: float(np.quantile(values[rows, k], 1 - REFUSED)) for name, rows in groups.items()}
-        for k, kind in enumerate(KINDS)
-    }
+class _Strangers:
+    """Strips of training people, compared with everyone else's windows: at most `_STRIPS_EACH` per rhythm."""
+
+    def __init__(
+        self, strips: Sequence[Strip], subjects: Mapping[str, list[str]], rng: np.random.Generator
+    ) -> None:
+        chosen: dict[tuple[str, str], list[Strip]] = {}
+        for i in rng.permutation(len(strips)):
+            own = chosen.setdefault((strips[i].rhythm, strips[i].subject), [])
+            if len(own) < _STRIPS_EACH:
+                own.append(strips[i])
+        self.strips = [strip for own in chosen.values() for strip in own]
+        self.who = {kind: np.array(names)[:, None] for kind, names in subjects.items()}
+        self.rng = rng
+
+    def expected(self, index: CopyIndex, kind: str) -> Expectation:
+        """What the nearest of others' windows reaches, learned from strips as they are and with noise."""
+        mean, second = moments(unit_codes(index.codes[kind]))
+        bare = Expectation(mean, second, np.zeros(TERMS))
+        terms, nearest = [], []
+        for noise in _NOISES:
+            for part, apart in self._parts(kind):
+                signals = [s + self.rng.normal(0, _LEFT * noise, len(s)).astype(np.float32) for s in part]
+                cosines, units, starts = index.cosines(kind, signals, apart)
+                value = fisher(cosines) - cost(kind, len(cosines))
+                for i, (unit, signal) in enumerate(zip(units, signals, strict=True)):
+                    best = int(value[starts[i] : starts[i + 1]].argmax())
+                    terms.append(bare.terms(unit, traits(signal))[best])
+                    nearest.append(value[starts[i] + best])
+        return replace(bare, weights=fit_weights(np.array(terms), np.array(nearest, dtype=np.float64)))
+
+    def limits(self, index: CopyIndex) -> dict[str, dict[str, float]]:
+        """Quantiles of the excess over that, by kind and rhythm.
+
+        The limit of a rhythm lies halfway between its own quantile and that of all rhythms.
+        """
+        rhythm = np.array([strip.rhythm for strip in self.strips])
+        people = {
+            name: len({s.subject for s in self.strips if s.rhythm == name})
+            for name in np.unique(rhythm).tolist()
+        }
+        limits = {}
+        for kind in KINDS:
+            found = [
+                index.nearest(kind, part, [traits(signal) for signal in part], apart)[:, 1]
+                for part, apart in self._parts(kind)
+            ]
+            values = np.concatenate(found)
+            everyone = float(np.quantile(values, 1 - REFUSED[kind]))
+            limits[kind] = {"": round(everyone, 4)}
+            for name, count in sorted(people.items()):
+                if count >= OWN_LIMIT:
+                    own = float(np.quantile(values[rhythm == name], 1 - REFUSED[kind]))
+                    limits[kind][name] = round((own + everyone) / 2, 4)
+        return limits
+
+    def _parts(self, kind: str) -> Iterator[tuple[list[Floats], NDArray[np.bool_]]]:
+        """Some strips at a time, and which windows are their own person's [windows, strips]."""
+        for first in range(0, len(self.strips), _AT_ONCE):
+            part = self.strips[first : first + _AT_ONCE]
+            asked = np.array([strip.subject for strip in part])[None]
+            yield [strip.signal for strip in part], self.who[kind] == asked

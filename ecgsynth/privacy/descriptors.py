@@ -25,6 +25,8 @@ HOP: Final = 82
 SIZE: Final = 48
 #: Bands of the spectrum that describe, in Hz: the first harmonics of the rate up to the QRS.
 BAND: Final = (0.7, 13.0)
+#: Bins of the transform that stretches are read from, per bin that is described.
+_FINER: Final = 4
 
 
 @dataclass(frozen=True)
@@ -38,45 +40,82 @@ class Describer:
     mean : float32 array [bins]
     basis : float32 array [bins, size]
         Principal directions of the windows it was fitted on.
+    power : float
+        Of the amplitude spectrum: 0.5 weighs quiet frequencies more, 1 suffers less from noise.
     """
 
     width: int
     mean: Floats
     basis: Floats
+    power: float = 0.5
 
     def __call__(self, windows: Floats) -> Floats:
         """Descriptors [n, size] of windows [n, <= width]; shorter ones are filled with zeros."""
-        parts = (spectrum_shape(windows) - self.mean) @ self.basis
+        return self._along(spectrum_shape(windows, self.power))
+
+    def at_stretches(self, window: Floats, factors: tuple[float, ...]) -> Floats:
+        """Descriptors [factors, size] of a window [width] as if it were played so many times as long."""
+        return self._along(stretched_shapes(window, factors, self.power))
+
+    def _along(self, shapes: Floats) -> Floats:
+        parts = (shapes - self.mean) @ self.basis
         return np.asarray(parts / (np.linalg.norm(parts, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
 
 
-def spectrum_shape(windows: Floats) -> Floats:
-    """Square root of the amplitude spectrum in `BAND`, unit norm: [n, bins] of windows [n, width]."""
+def spectrum_shape(windows: Floats, power: float = 0.5) -> Floats:
+    """A power of the amplitude spectrum in `BAND`, unit norm: [n, bins] of windows [n, width]."""
+    first, last, size = _bins(windows.shape[1])
+    return _unit(amplitudes(windows, size)[:, first:last] ** power)
+
+
+def stretched_shapes(window: Floats, factors: tuple[float, ...], power: float = 0.5) -> Floats:
+    """`spectrum_shape` [factors, bins] of one window [width] at several stretches, from one transform.
+
+    What is played g times as long has at the frequency f what it had at g f; four times as many bins as are
+    described make room for a straight line between them.
+    """
+    first, last, size = _bins(len(window))
+    fine = amplitudes(window[None], _FINER * size)[0]
+    at = np.arange(first, last)[None] * (_FINER * np.array(factors)[:, None])
+    base = at.astype(np.int64)
+    part = (at - base).astype(np.float32)
+    return _unit((fine[base] * (1 - part) + fine[base + 1] * part) ** power)
+
+
+def amplitudes(windows: Floats, size: int) -> Floats:
+    """Amplitude spectra [n, size / 2 + 1] of windows [n, width], tapered."""
     from scipy import fft
 
-    width = windows.shape[1]
-    size = 1024 if width > HALF else 512
-    level = (windows - windows.mean(axis=1, keepdims=True)) * _taper(width)
-    first, last = (round(edge * size / SLOW_HZ) for edge in BAND)
-    shape = np.sqrt(np.abs(fft.rfft(level, size, axis=1)[:, first:last]))
-    return np.asarray(shape / (np.linalg.norm(shape, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
+    level = (windows - windows.mean(axis=1, keepdims=True)) * _taper(windows.shape[1])
+    return np.abs(fft.rfft(level, size, axis=1))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _taper(width: int) -> Floats:
     return np.sqrt(np.hanning(width + 2)[1:-1]).astype(np.float32)
 
 
-def fit_describer(windows: Floats, size: int = SIZE) -> Describer:
+def _bins(width: int) -> tuple[int, int, int]:
+    """First bin of `BAND`, the one after the last, and the size of the transform of so many samples."""
+    size = 1024 if width > HALF else 512
+    first, last = (round(edge * size / SLOW_HZ) for edge in BAND)
+    return first, last, size
+
+
+def _unit(shape: Floats) -> Floats:
+    return np.asarray(shape / (np.linalg.norm(shape, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
+
+
+def fit_describer(windows: Floats, size: int = SIZE, power: float = 0.5) -> Describer:
     """A describer whose directions are the principal ones of ``windows`` [n, width]."""
-    shapes = spectrum_shape(windows).astype(np.float64)
+    shapes = spectrum_shape(windows, power).astype(np.float64)
     mean = shapes.mean(axis=0)
     centred = shapes - mean
     vectors = np.linalg.eigh(centred.T @ centred / max(1, len(shapes)))[1]
     basis = vectors[:, ::-1][:, :size]
     # Signs of eigenvectors are arbitrary; fix them so that two machines agree.
     basis = basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])])
-    return Describer(windows.shape[1], mean.astype(np.float32), basis.astype(np.float32))
+    return Describer(windows.shape[1], mean.astype(np.float32), basis.astype(np.float32), power)
 
 
 def stretched(signal: Floats, factor: float) -> Floats:
@@ -105,8 +144,10 @@ __all__ = [
     "SIZE",
     "STRIP",
     "Describer",
+    "amplitudes",
     "fit_describer",
     "segments",
     "spectrum_shape",
     "stretched",
+    "stretched_shapes",
 ]
