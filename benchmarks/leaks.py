@@ -22,6 +22,7 @@ import numpy as np
 from leaks_dcr import dcr
 from leaks_planting import CHANGES
 from leaks_report import markdown, plot
+from leaks_verification import verification
 from leaks_world import Planted, World
 
 from ecgsynth.privacy.intervals import people_needed
@@ -29,6 +30,7 @@ from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
 from ecgsynth.privacy.same_person import with_beats
 from ecgsynth.privacy.samples import Sample
+from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import SplitManifest
 
@@ -70,7 +72,7 @@ def false_positives(world: World) -> dict[str, dict[str, Any]]:
     sides = [
         [s for s in world.holdout.samples if (s.strip.subject in half) == side] for side in (True, False)
     ]
-    limits = [world.beats.limit(with_beats(side)) for side in sides]
+    limits = [world.beats.limit(with_beats(side), with_beats(world.train.samples)) for side in sides]
     known = set(verified(world, sides[0], limits[1])) | set(verified(world, sides[1], limits[0]))
     rows: dict[str, dict[str, Any]] = {}
     rhythms = sorted({s.strip.rhythm for s in [*world.clean.samples, *world.holdout.samples]})
@@ -201,6 +203,7 @@ def run(world: World, rhythms: list[str], leaks: int, seeds: int, work: Path) ->
         "one_in_a_thousand": {key: sum(row[key] for row in tried) for key in ("tried", "listed")},
         "sets": [row for part in parts for row in part["sets"]],
         "membership": [membership_power(world, share, 10, needed) for share in (0.0, 0.05)],
+        "verification": verification(world.train.samples, world.spare, rhythms, load_verifier()),
     }
 
 

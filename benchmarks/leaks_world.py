@@ -51,8 +51,10 @@ class World:
         self.limits: dict[str, Limits] = fit_limits(self.search(self.holdout.samples))
         self.clean_matches = self.search(self.clean.samples)
         verifier = load_verifier()
-        self.beats = BeatGallery(beats_known(self.train.samples, self.train.known, verifier), verifier)
-        self.beat_limit = self.beats.limit(with_beats(self.holdout.samples))
+        own = beats_known(self.train.samples, self.train.known, verifier)
+        self.beats = BeatGallery(own, self.train.samples, verifier)
+        strangers, known = with_beats(self.holdout.samples), with_beats(self.train.samples)
+        self.beat_limit = self.beats.limit(strangers, known)
         print(
             f"{len(self.train.people)} people searched, {len(self.gallery.page_trace)} pages", file=sys.stderr
         )

@@ -1,6 +1,6 @@
 """Learn what strangers have in the copy search, on several databases, as a reference for small holdouts.
 
-    python scripts/calibrate_copies.py --data DIR --split split.json [--out FILE]
+    python scripts/calibrate_copies.py --data DIR --split split.json [--out FILE] [--same-person]
 
 Some people of each database are searched with strips of others, also across databases. People of the parts
 ``val`` and ``test`` are left out: ``benchmarks/leaks.py`` counts false positives on them.
@@ -100,7 +100,9 @@ def same_person_limits(every: Sequence[tuple[Side, Side]], rng: np.random.Genera
     verifier = load_verifier()
     found: dict[int, list[float]] = {count: [] for count in PEOPLE}
     for searched, others in every:
-        gallery = BeatGallery(beats_known(searched.samples, searched.known, verifier), verifier)
+        gallery = BeatGallery(
+            beats_known(searched.samples, searched.known, verifier), searched.samples, verifier
+        )
         strangers = with_beats(others.samples)
         likeness = gallery.people(strangers)[1]
         for count in PEOPLE:
@@ -118,19 +120,24 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with one sub-folder per database")
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=REFERENCE)
+    parser.add_argument(
+        "--same-person", action="store_true", help="learn the limits of the beats anew, keep the rest"
+    )
     options = parser.parse_args()
     split = SplitManifest.from_json(options.split.read_text(encoding="utf-8"))
-    names = sorted({cohort[k] for cohort in COHORTS for k in (0, 2)})
+    names = sorted({name for first, _, second, _ in COHORTS for name in (first, second)})
     data = {name: people_of(options.data, name, {*split.val, *split.test}) for name in names}
-    every, found = [], []
-    for cohort in COHORTS:
-        searched, others = sides(data, cohort)
-        every.append((searched, others))
-        strips = [sample.strip for sample in others.samples]
-        found.append(find_copies(build_gallery(searched.traces), strips))
-        print(f"{cohort}: {len(strips)} strips", file=sys.stderr, flush=True)
+    every = [sides(data, cohort) for cohort in COHORTS]
+    if options.same_person:
+        content = json.loads(options.out.read_text(encoding="utf-8"))
+    else:
+        found = []
+        for cohort, (searched, others) in zip(COHORTS, every, strict=True):
+            strips = [sample.strip for sample in others.samples]
+            found.append(find_copies(build_gallery(searched.traces), strips))
+            print(f"{cohort}: {len(strips)} strips", file=sys.stderr, flush=True)
+        content = {"made_by": "scripts/calibrate_copies.py", "cohorts": COHORTS, **fit(found)}
     verified = [pair for pair, cohort in zip(every, COHORTS, strict=True) if cohort[0] != "ludb"]
-    content = {"made_by": "scripts/calibrate_copies.py", "cohorts": COHORTS, **fit(found)}
     content["same_person"] = same_person_limits(verified, np.random.default_rng(0))
     options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -1,0 +1,125 @@
+"""Is the person in the strip? Real strips against one person's and others', by rhythm. Used by leaks.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from leaks_planting import Source, as_record
+from numpy.typing import NDArray
+
+from ecgsynth.privacy.descriptors import spectrum_shape
+from ecgsynth.privacy.representation import unit_beats
+from ecgsynth.privacy.samples import Sample, chosen_leads, sample_of
+from ecgsynth.privacy.traces import STRIP, strips_of, traces_of
+from ecgsynth.privacy.verifier import Verifier
+
+Floats = NDArray[np.float64]
+
+#: Strips of a person and rhythm that are looked for, from recordings or times that are not searched.
+EACH = 4
+FEWEST = 3
+_DRAWS = 1000
+
+
+def verification(
+    searched: Sequence[Sample], spare: Sequence[Source], rhythms: Sequence[str], verifier: Verifier
+) -> list[dict[str, Any]]:
+    """How often a strip is more like its own person's than another person's of the same rhythm (AUROC).
+
+    A person's strips are those searched; the likeness to a person is that of the most alike strip. By the
+    median beat (as the audit compares), by the spectrum (rate, and repertoire of waves), by all features of
+    the strip. Intervals from drawing the people who are looked for.
+    """
+    rows = []
+    for rhythm in rhythms:
+        known = [s for s in searched if s.strip.rhythm == rhythm and s.strip.subject not in verifier.people]
+        people = {s.strip.subject for s in known}
+        asked = _asked([s for s in spare if s.rhythm == rhythm and s.subject in people])
+        if len({s.strip.subject for s in asked}) < FEWEST:
+            continue
+        row: dict[str, Any] = {"rhythm": rhythm, "people": len({s.strip.subject for s in asked})}
+        row |= {"searched": len(people), "strips": len(asked)}
+        for name, likeness in _likenesses(asked, known, verifier).items():
+            row[name] = _auroc(likeness, asked, known)
+        rows.append(row)
+    return rows
+
+
+def _asked(sources: Sequence[Source]) -> list[Sample]:
+    found: list[Sample] = []
+    count: dict[str, int] = {}
+    for source in sources:
+        if count.get(source.subject, 0) < EACH:
+            record = as_record(source.strip, source, source.subject)
+            for trace in chosen_leads(traces_of(record)):
+                for strip in strips_of(trace, 1):
+                    found.append(sample_of(record, strip))
+                    count[source.subject] = count.get(source.subject, 0) + 1
+    return [_owned(s) for s in found]
+
+
+def _owned(sample: Sample) -> Sample:
+    """The sample under its person's name, which the record bears here."""
+    from dataclasses import replace
+
+    return replace(sample, strip=replace(sample.strip, subject=sample.strip.record))
+
+
+def _likenesses(
+    asked: Sequence[Sample], known: Sequence[Sample], verifier: Verifier
+) -> dict[str, NDArray[np.float64]]:
+    """Likeness [asked, known] by what is compared; NaN where either strip lacks it."""
+    spectra = [spectrum_shape(_padded(side)).astype(np.float64) for side in (asked, known)]
+    tables = [np.array([s.features for s in side]) for side in (asked, known)]
+    centre = np.nanmedian(tables[1], axis=0)
+    spread = np.nanmedian(np.abs(tables[1] - centre), axis=0) * 1.4826 + 1e-9
+    scaled = [np.clip(np.nan_to_num((t - centre) / spread), -4, 4) for t in tables]
+    far = np.array([np.abs(row - scaled[1]).mean(axis=1) for row in scaled[0]])
+    has = [np.array([s.beat is not None for s in side]) for side in (asked, known)]
+    beats = np.full(far.shape, np.nan)
+    if has[0].any() and has[1].any():
+        own, others = (np.array([s.beat for s in side if s.beat is not None]) for side in (asked, known))
+        both = verifier.embed(own) @ verifier.embed(others).T + unit_beats(own) @ unit_beats(others).T
+        beats[np.ix_(has[0], has[1])] = both / 2
+    return {"beat": beats, "spectrum": spectra[0] @ spectra[1].T, "features": -far}
+
+
+def _padded(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    rows = np.zeros((len(samples), STRIP), dtype=np.float32)
+    for row, sample in zip(rows, samples, strict=True):
+        part = sample.strip.signal[:STRIP]
+        row[: len(part)] = part
+    return rows
+
+
+def _auroc(likeness: Floats, asked: Sequence[Sample], known: Sequence[Sample]) -> dict[str, Any]:
+    """Mean over people of the share of others who are less alike than the own person, ties half; 95 %.
+
+    ``first``: how often nobody is more alike, mean over people.
+    """
+    names, owner = np.unique([s.strip.subject for s in known], return_inverse=True)
+    shares: dict[str, list[float]] = {}
+    first: dict[str, list[bool]] = {}
+    for row, sample in zip(likeness, asked, strict=True):
+        filled = np.where(np.isnan(row), -np.inf, row)
+        best = np.full(len(names), -np.inf)
+        np.maximum.at(best, owner, filled)
+        own = np.flatnonzero(names == sample.strip.subject)[0]
+        others = np.delete(best, own)
+        if np.isfinite(best[own]) and len(others):
+            share = (others < best[own]).mean() + 0.5 * (others == best[own]).mean()
+            shares.setdefault(sample.strip.subject, []).append(float(share))
+            first.setdefault(sample.strip.subject, []).append(bool(best[own] > others.max()))
+    means = np.array([np.mean(own) for own in shares.values()])
+    if len(means) < FEWEST:
+        return {"people": len(means)}
+    rng = np.random.default_rng(0)
+    drawn = means[rng.integers(0, len(means), (_DRAWS, len(means)))].mean(axis=1)
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return {"people": len(means), "auroc": round(float(means.mean()), 3)} | {
+        "low": round(float(low), 3),
+        "high": round(float(high), 3),
+        "first": round(float(np.mean([np.mean(own) for own in first.values()])), 3),
+    }
