@@ -1,20 +1,29 @@
 """Audit every shipped checkpoint, rhythm by rhythm, against its training people and people it never saw.
 
     python scripts/audit_weights.py --data DIR [--split docs/results/split.json] [--records 500]
-    [--twelve 500] [--few 40] [--also NAME=SYNTHETIC:TRAIN] [--work DIR] [--out docs]
+    [--twelve 150] [--few 25] [--also NAME=MADE[:TRAIN]] [--work DIR] [--out docs]
 
 Datasets are made as a user makes them, gate and copy gate included, and kept in the work folder; so is what
-is found of each checkpoint, and neither is done again. ``--also`` audits another dataset (a generator that
-was overfitted on purpose, say) against the folder TRAIN, or against the people of the single-lead weights
-where TRAIN is left out. Writes privacy-of-shipped-weights.md and results/privacy_weights.json.
+is found of each checkpoint, and neither is done again: a run that was stopped goes on where it was.
+``--also`` audits something else beside them, MADE being a folder of records, or weights
+(``FILE.safetensors``) that `OTHERS` records of atrial fibrillation are drawn from with the copy gate off;
+against the folder TRAIN, or against the people of the single-lead weights where TRAIN is left out. The
+generators overfitted on purpose and trained privately that the page shows are made by
+
+    ecgsynth train FIVE --rhythm afib --out over.safetensors --patience 1000 --lr 0.001 --allow-few-people
+    ecgsynth train AF --rhythm afib --out dp.safetensors --dp-epsilon 8 --steps 80 --batch-size 48
+
+Writes privacy-of-shipped-weights.md and results/privacy_weights.json.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +51,10 @@ AUDITED = {False: 3, True: 10}
 #: Fewest holdout people of a rhythm for as many records as a pass needs; the others get few.
 MANY_PEOPLE = 20
 GENERATE_SEED = 40_000
+#: Records of another generator.
+OTHERS = 200
+#: What findings depend on besides the checkpoint.
+JUDGES = ("copy_index.safetensors", "copy_reference.json", "verifier.safetensors", "gate.json")
 
 
 class People:
@@ -71,9 +84,28 @@ def read_people(data: Path, split: SplitManifest, options: AuditOptions) -> dict
     return people
 
 
+class Everyone:
+    """`read_people`, once the first audit asks for them: where all is kept, nothing is read."""
+
+    def __init__(self, data: Path, split: SplitManifest, options: AuditOptions) -> None:
+        self.data, self.split, self.options = data, split, options
+
+    @cached_property
+    def people(self) -> dict[bool, People]:
+        """People of the single-lead (False) and of the twelve-lead weights (True)."""
+        return read_people(self.data, self.split, self.options)
+
+
+def state(path: Path) -> str:
+    """Hash of weights and of all that judges their records."""
+    judges = [file_sha256(shipped_weights("cvae", False).parent / name) for name in JUDGES]
+    return hashlib.sha256(" ".join([file_sha256(path), *judges]).encode()).hexdigest()[:12]
+
+
 def made(path: Path, rhythm: str, count: int, folder: Path, generator: str, twelve: bool) -> Path:
     """A dataset of one rhythm, made once for each state of the weights."""
-    out = folder / file_sha256(path)[:12] / f"{path.stem}-{rhythm}-{count}"
+    out = folder / state(path) / f"{path.stem}-{rhythm}-{count}"
+    shipped = path == shipped_weights(generator, twelve)
     if not out.is_dir():
         out.parent.mkdir(parents=True, exist_ok=True)
         leads = TWELVE_LEADS if twelve else None
@@ -86,25 +118,29 @@ def made(path: Path, rhythm: str, count: int, folder: Path, generator: str, twel
             seed=GENERATE_SEED,
             allow_few_people=True,
             workers=1,
+            resume=True,
+            weights=None if shipped else path,
+            copy_gate=shipped,
         )
         print(f"{out.name}: {generate_dataset(options).records} records", file=sys.stderr, flush=True)
     return out
 
 
 def checkpoint_audit(
-    generator: str, twelve: bool, people: People, split: SplitManifest, options: argparse.Namespace
+    generator: str, twelve: bool, everyone: Everyone, options: argparse.Namespace
 ) -> dict[str, Any]:
     """The findings on one checkpoint, with what it is; kept in the work folder."""
     path = shipped_weights(generator, twelve)
     metadata = read_metadata(path)
-    if metadata["training"]["pack"] != split.sha256:
+    if metadata["training"]["pack"] != everyone.split.sha256:
         raise SystemExit(
             f"{path.name} was trained on another split than the one given: its people are not known."
         )
     sizes = "-".join(map(str, (options.records, options.twelve, options.few)))
-    kept = options.work / f"{path.stem}-{file_sha256(path)[:12]}-{sizes}.json"
+    kept = options.work / f"{path.stem}-{state(path)}-{sizes}.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
+    people = everyone.people[twelve]
     records: list[Record] = []
     for rhythm, seen in metadata["population"].items():
         if seen["people"] < AUDITED[twelve]:
@@ -113,7 +149,7 @@ def checkpoint_audit(
         most = options.twelve if twelve else options.records
         folder = made(path, rhythm, most if enough else options.few, options.work, generator, twelve)
         records += [replace(r, name=f"{rhythm}/{r.name}") for r in open_side(folder, None, ())]
-    notes = {"split_sha256": split.sha256, "differential_privacy": None}
+    notes = {"split_sha256": everyone.split.sha256, "differential_privacy": None}
     found = people.audit(read_side("synthetic", records, every_strip=True), notes)
     offered = [r for r, seen in metadata["population"].items() if seen["people"] >= fewest_people(twelve)]
     found |= {"name": path.stem, "sha256": file_sha256(path), "offered": offered}
@@ -121,17 +157,25 @@ def checkpoint_audit(
     return found
 
 
-def other_audit(said: str, people: People, options: AuditOptions) -> dict[str, Any]:
-    """The findings on a set that was made elsewhere, ``NAME=SYNTHETIC[:TRAIN]``."""
-    name, _, folders = said.partition("=")
-    synthetic, _, train = folders.partition(":")
-    made_of = read_side("synthetic", open_side(Path(synthetic), None, ()), every_strip=True)
+def other_audit(said: str, everyone: Everyone, work: Path) -> dict[str, Any]:
+    """The findings on a set that was made elsewhere, ``NAME=MADE[:TRAIN]``; kept in the work folder."""
+    name, _, folders = said.rpartition("=")
+    source, _, train = folders.partition(":")
+    if Path(source).suffix == ".safetensors":
+        source = str(made(Path(source), "afib", OTHERS, work, "cvae", twelve=False))
+    what = hashlib.sha256(f"{Path(source).resolve()}:{train}".encode()).hexdigest()[:8]
+    kept = work / f"other-{state(shipped_weights('cvae', False))}-{what}.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8"))) | {"name": name}
+    made_of = read_side("synthetic", open_side(Path(source), None, ()), every_strip=True)
     notes = {"split_sha256": None, "differential_privacy": None}
+    people = everyone.people[False]
     if train:
         side = read_side("train", open_side(Path(train), None, ()), whole=True)
-        people = People(side, people.holdout, options)
-    found = people.audit(made_of, notes)
-    return found | {"name": name}
+        people = People(side, people.holdout, everyone.options)
+    found = people.audit(made_of, notes) | {"name": name}
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
 
 
 def summary(found: dict[str, Any]) -> dict[str, Any]:
@@ -171,22 +215,22 @@ def main() -> int:
     parser.add_argument(
         "--records", type=int, default=500, help="where enough holdout people show the rhythm"
     )
-    parser.add_argument("--twelve", type=int, default=500, help="the same of twelve leads")
-    parser.add_argument("--few", type=int, default=40, help="records of every other rhythm")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=SYNTHETIC[:TRAIN]")
+    parser.add_argument("--twelve", type=int, default=150, help="the same of twelve leads")
+    parser.add_argument("--few", type=int, default=25, help="records of every other rhythm")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=MADE[:TRAIN]")
     parser.add_argument("--work", type=Path, default=Path("audit-work"))
     parser.add_argument("--out", type=Path, default=Path("docs"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     split = read_split(options.split)
     wanted = AuditOptions(synthetic=options.work, train=options.data, holdout=options.data, workers=1)
-    people = read_people(options.data, split, wanted)
-    others = [other_audit(said, people[False], wanted) for said in options.also]
+    everyone = Everyone(options.data, split, wanted)
+    others = [other_audit(said, everyone, options.work) for said in options.also]
     for found in others:
         print(f"{found['name']}: {found['verdict']} {found['failed']}", file=sys.stderr, flush=True)
     shipped = []
     for generator, twelve in CHECKPOINTS:
-        shipped.append(checkpoint_audit(generator, twelve, people[twelve], split, options))
+        shipped.append(checkpoint_audit(generator, twelve, everyone, options))
         print(
             f"{shipped[-1]['name']}: {shipped[-1]['verdict']} {shipped[-1]['failed']}",
             file=sys.stderr,
