@@ -178,7 +178,8 @@ def _config(path: Path, stored: Any) -> LearnedConfig:
         len(values[key]) if isinstance(values[key], tuple) else 0 for key in ("outputs", "leads", "sources")
     ]
     sizes += [values[key] for key in ("latent", "width", "film")]
-    if not all(isinstance(size, int) and 1 <= size <= 1024 for size in sizes):
+    # True is an int, too, and 1.
+    if not all(type(size) is int and 1 <= size <= 1024 for size in sizes):
         raise CheckpointError(f"{path}: config has sizes {sizes}; each must be 1 to 1024.")
     names = [name for key in ("outputs", "leads", "sources") for name in values[key]]
     if not all(isinstance(name, str) for name in names):

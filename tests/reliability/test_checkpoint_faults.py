@@ -126,6 +126,7 @@ def test_spoilt_checkpoints_are_used_or_refused(
         (lambda own: own["config"].update(width=1024, film=1024, latent=1024), "config asks for"),
         (lambda own: own["config"].update(sources=[f"s{i}" for i in range(1024)]), "config asks for"),
         (lambda own: own["config"].update(outputs="abc"), "1 to 1024"),
+        (lambda own: own["config"].update(width=True), "1 to 1024"),
         (lambda own: own["config"].update(leads=[1, 2]), "no names"),
         (lambda own: own.update(population=[1]), "population is a list"),
         (lambda own: own.update(note="x" * 3_000_000), "at most 2000000"),

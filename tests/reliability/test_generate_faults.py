@@ -365,6 +365,14 @@ def test_a_signal_leaves_no_process_behind(tmp_path: Path, whole: bytes, child: 
         from ecgsynth.cli import main
 
         os.setpgid(0, 0)
+        write = writer.write_record
+
+        def slowly(*args: Any, **named: Any) -> Any:
+            # It must not be done before the signal comes, however busy the machine is.
+            time.sleep(0.2 if written() else 0.0)
+            return write(*args, **named)
+
+        writer.write_record = slowly  # type: ignore[attr-defined]
         words = ["--rhythm", "afib", "--generator", "parametric", "--seconds", "4", "-n", str(RECORDS)]
         main(["generate", *words, "--workers", "2", "--out", str(tmp_path / "af"), "--resume"])
 
