@@ -125,7 +125,7 @@ def conducted(rhythm: str) -> bool:
 
 
 def told(fault: str, lead: str, twelve: bool) -> bool:
-    """Whether a fault's score says something where ``lead`` was measured; ``twelve``: with the eight leads."""
+    """Whether a fault's score says something where ``lead`` was measured, of one lead or of ``twelve``."""
     return fault != "inverted" or twelve or lead in UPRIGHT
 
 
