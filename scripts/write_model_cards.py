@@ -96,9 +96,17 @@ def model_card(path: Path, scores: list[dict[str, Any]]) -> str:
         "not take a record for free of personal data.",
         "- Waveforms end at 125 Hz; most PTB-XL recordings behind it end at 50 Hz.",
         "- Beats of 12-lead and handheld sources were found by a detector, and ectopic beats there count as normal.",
+        *(_TWELVE_LIMITS if twelve else ()),
         "",
     ]
     return "\n".join(lines)
+
+
+#: What is not learned in twelve leads, as too few people show it.
+_TWELVE_LIMITS = (
+    "- Fibrillation and flutter waves are the parametric simulator's, and the people in these rhythms are drawn from "
+    "those in sinus rhythm (`ecgsynth/generators/atrial_waves.py`): those who had them were too few to learn from.",
+)
 
 
 def people_row(name: str, seen: dict[str, int], fewest: int) -> str:
