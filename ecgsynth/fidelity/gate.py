@@ -69,13 +69,9 @@ _WORDS = {
     "quiet": "of the samples near the baseline",
 }
 #: Numbers that trees see and people do not need: the outline of the beat, bands, leads.
-_DETAIL = (
-    *("at_", "joint_", "turn_", "arrow_", "band_", "net_", "r_"),
-    *("s_", "p_I", "p_V", "t_I", "t_V", "span_I", "span_V"),
-    *("like_", "split_", "alternate_", "repeat_", "rest_", "fit_", "slope_"),
-    *("rr_2", "rr_7", "rr_m", "rr_t", "steady_", "jump_", "fast_"),
-    *("qrs_hz_", "crest_", "rise", "bend"),
-)
+_DETAIL = ("at_", "joint_", "turn_", "arrow_", "band_", "net_", "r_", "s_", "p_I", "p_V", "t_I", "t_V",
+           "span_I", "span_V", "like_", "split_", "alternate_", "repeat_", "rest_", "fit_", "slope_", "rr_2",
+           "rr_7", "rr_m", "rr_t", "steady_", "jump_", "fast_", "qrs_h", "crest", "rise", "bend")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -249,19 +245,17 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
     faults = fault_odds_many(calibration.faults, tree_rows)
     at = [0] * len(asked)
     for k, i in enumerate(owner):
-        row, known = rows[i][at[i]], odds[k]
+        row = rows[i][at[i]]
         at[i] += 1
-        if known is not None:
+        if (known := odds[k]) is not None:
             row["evidence"] = known[0]
             seems[i].append(known[1])
         twelve, lead = rows_of_eight(stretches[k][0].leads) is not None, tree_rows[k][1]
         for name, value in faults[k].items():
             if told(name.removeprefix("looks_"), lead, twelve):
                 row[f"{name}_12" if twelve else name] = value
-    return [
-        (_medians(own), max(groups, key=groups.count) if groups else "")
-        for own, groups in zip(rows, seems, strict=True)
-    ]
+    likeliest = [max(groups, key=groups.count) if groups else "" for groups in seems]
+    return list(zip([_medians(own) for own in rows], likeliest, strict=True))
 
 
 def _raw(one: _Asked) -> dict[str, float]:
