@@ -152,7 +152,7 @@ def test_an_empty_holdout_is_an_error(folders: dict[str, Path], tmp_path: Path) 
     folders["holdout"] = tmp_path / "empty"
     folders["holdout"].mkdir()
     result = ask(folders, "clean", tmp_path / "out")
-    assert result.exit_code == 3 and "Error" in result.output
+    assert result.exit_code == 3 and "the holdout folder" in result.output and "*.hea" in result.output
 
 
 def test_a_holdout_of_seconds_is_an_error_that_says_why(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -171,7 +171,10 @@ def test_another_cohort_is_said(folders: dict[str, Path], tmp_path: Path) -> Non
     assert ask(folders, "clean", tmp_path / "out").exit_code in (0, 8)
     said = " ".join(findings(tmp_path / "out")["warnings"])
     assert "another cohort" in said and "strange" in said
-    assert "another cohort" in (tmp_path / "out" / "privacy.html").read_text()
+    page = (tmp_path / "out" / "privacy.html").read_text()
+    assert "another cohort" in page
+    failed = findings(tmp_path / "out")["verdict"] == "fail"
+    assert ("before you believe them" in page) == failed
 
 
 def test_other_sampling_rates_are_said_and_copies_still_found(

@@ -125,11 +125,15 @@ def run_audit(options: AuditOptions, progress: Progress | None = None) -> Audit:
     crew = options.crew()
     split = read_split(options.split) if options.split else None
     show(0, 1000, "reading")
-    synthetic = read_side("synthetic", open_side(options.synthetic, None, ()), every_strip=True, engine=crew)
+    synthetic = read_side(
+        "synthetic", open_side(options.synthetic, None, (), "synthetic"), every_strip=True, engine=crew
+    )
     show(150, 1000, "reading")
-    holdout = read_side("holdout", open_side(options.holdout, split, HOLDOUT_PARTS), engine=crew)
+    holdout = read_side("holdout", open_side(options.holdout, split, HOLDOUT_PARTS, "holdout"), engine=crew)
     show(200, 1000, "reading")
-    train = read_side("train", open_side(options.train, split, TRAIN_PARTS), whole=True, engine=crew)
+    train = read_side(
+        "train", open_side(options.train, split, TRAIN_PARTS, "training"), whole=True, engine=crew
+    )
     synthetic = _wanted(synthetic, options.rhythms)
     check_sides(synthetic, train, holdout)
     said, dp = weights_notes(options.synthetic, options.weights, split, train)

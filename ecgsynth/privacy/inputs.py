@@ -22,14 +22,20 @@ TRAIN_PARTS: Final = ("train", "val")
 HOLDOUT_PARTS: Final = ("test",)
 #: How a warning begins that stands on every page: TRAIN is not what the weights learned from.
 ANOTHER: Final = "Not the training folder of these weights: "
+#: How a warning begins that makes failures doubtful.
+COHORT: Final = "The holdout is another cohort"
 #: Names listed in an error or a warning.
 _NAMED = 10
 #: Significance, over all features, of a difference between training and holdout people that is said.
 _COHORT_LEVEL = 0.001
 
 
-def open_side(path: Path, split: SplitManifest | None, parts: tuple[str, ...]) -> Iterator[Record]:
+def open_side(
+    path: Path, split: SplitManifest | None, parts: tuple[str, ...], name: str = ""
+) -> Iterator[Record]:
     """Records of a WFDB folder, a database, or a folder of databases; with a split those of its ``parts``.
+
+    ``name`` is what an error calls the side.
 
     Raises
     ------
@@ -37,6 +43,12 @@ def open_side(path: Path, split: SplitManifest | None, parts: tuple[str, ...]) -
         If there are no records, or one cannot be read.
     """
     path = Path(path)
+    if name and path.is_dir() and next(path.rglob("*.hea"), None) is None:
+        raise RecordError(
+            f"audit: the {name} folder {path} holds no WFDB record (*.hea), nor does any folder in it. "
+            "Without it nothing can be said; give one with recordings"
+            + (" of people the generator did not learn from." if name == "holdout" else ".")
+        )
     one = not path.is_dir() or (path / "RECORDS").is_file() or next(path.glob("*.hea"), None) is not None
     records = open_dataset(path) if one or recognise(path) != "folder" else read_all(path)
     if split is None:
@@ -82,7 +94,8 @@ def check_sides(synthetic: Side, train: Side, holdout: Side) -> None:
     if both:
         more = f" and {len(both) - _NAMED} more" if len(both) > _NAMED else ""
         raise RecordError(
-            f"audit: {len(both)} people are in training and in the holdout: "
+            f"audit: {len(both)} {'person is' if len(both) == 1 else 'people are'} in training and in the "
+            f"holdout: "
             f"{', '.join(both[:_NAMED])}{more}. "
             "The holdout must be people whom the generator never saw; remove them from it, or split by "
             "person."
@@ -168,7 +181,7 @@ def _cohort(train: Side, holdout: Side) -> list[str]:
                 lowest, which = min((lowest, which), (p, f"{name} in {rhythm}"))
     if tests and lowest * tests < _COHORT_LEVEL:
         return [
-            f"The holdout is another cohort than training (clearest: {which}; p {lowest * tests:.1g} over "
+            f"{COHORT} than training (clearest: {which}; p {lowest * tests:.1g} over "
             f"{tests} "
             f"comparisons; sources {', '.join(sources[0])} and {', '.join(sources[1])}). A difference "
             "between "
@@ -190,8 +203,8 @@ def weights_notes(
     if path is None:
         return [
             "Which weights made these records is not known, so it was not checked that the training folder "
-            "is the "
-            "one that they learned from. Give --weights."
+            "is what they learned from. Where ecgsynth made them, give --weights; where another tool did, "
+            "see to it that TRAIN holds everyone that it learned from: copies of others cannot be found."
         ], None
     metadata = read_metadata(path)
     notes = metadata.get("training", {})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from ecgsynth.privacy.inputs import ANOTHER
+from ecgsynth.privacy.inputs import ANOTHER, COHORT
 from ecgsynth.privacy.markup import STYLE, mark, percent, table
 from ecgsynth.privacy.questions import QUESTIONS, TITLES
 from ecgsynth.rhythms import RHYTHMS
@@ -81,6 +81,12 @@ def _answer(report: dict[str, Any]) -> str:
         else f"None of the {found['records']} synthetic records is nearer to a training recording than "
         "strangers are."
     )
+    doubtful = report["verdict"] == "fail" and any(w.startswith(COHORT) for w in report["warnings"])
+    if doubtful:
+        copies += (
+            " As the holdout is another cohort, failures other than copies may be differences between the "
+            "cohorts: repeat the audit with a holdout of the same kind before you believe them."
+        )
     failed = "".join(f"<li>{escape(_gate(name))}</li>" for name in report["failed"])
     listed = f"<p>Failed:</p><ul>{failed}</ul>" if failed else ""
     return f'<div class="verdict {kind}"><p><b>{escape(text)}</b></p><p>{escape(copies)}</p>{listed}</div>'
