@@ -104,7 +104,8 @@ def _strips(
     drawn = {
         "no code: a random person's strip": [own[i] for i in rng.integers(0, len(own), len(some))],
         "code: strip of the nearest code": [own[i] for i in nearest],
-        "code: its spectrum with made-up phases": [_rebuilt(index, asked[i], rng) for i in some],
+        "code: its spectrum with made-up phases": [_rebuilt(index, asked[i], 1, rng) for i in some],
+        "code: the square of its spectrum, so": [_rebuilt(index, asked[i], 2, rng) for i in some],
         "code: least squares (ridge)": list(straight.astype(np.float32)),
     }
     return {
@@ -113,13 +114,14 @@ def _strips(
     }
 
 
-def _rebuilt(index: CopyIndex, unit: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The spectrum that a code describes, with random phases."""
+def _rebuilt(index: CopyIndex, unit: Floats, power: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A power of the amplitude spectrum that a code describes, with random phases."""
     from scipy import fft
 
     describer = index.describe["full"]
-    # A third of the norm of a spectrum's shape lies off the mean, on average.
-    size = np.clip(describer.mean + describer.basis @ unit * 0.4, 0, None) ** 2
+    # How much of the norm of a spectrum's shape lies off the mean is known of the attacker's own recordings.
+    off = np.sqrt(max(0.0, 1 - float(np.linalg.norm(describer.mean)) ** 2))
+    size = np.clip(describer.mean + describer.basis @ unit * off, 0, None) ** (power / describer.power)
     spectrum = np.zeros(513, dtype=complex)
     first = round(0.7 * 1024 / 64)
     spectrum[first : first + len(size)] = size * np.exp(2j * np.pi * rng.random(len(size)))
