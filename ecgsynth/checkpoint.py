@@ -72,7 +72,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
             raise CheckpointError(
                 f"{path}: {key} is a {type(own[key]).__name__}; allowed: {kind.__name__}. Train it again."
             )
-    return own
+    # What is not said is empty: learned from nobody, which is refused where it is asked for.
+    return {key: kind() for key, kind in _KINDS.items()} | own
 
 
 def _refuse_pickle(path: Path, start: bytes) -> None:

@@ -54,6 +54,15 @@ def test_workers_do_not_change_a_byte(tmp_path: Path) -> None:
     assert sums[0] == sums[1]
 
 
+def test_the_size_of_blocks_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = []
+    for size in (8, 16, 32):
+        monkeypatch.setattr(GenerateOptions, "block", size)
+        make(tmp_path / str(size), generator="cvae", records=34)
+        sums.append((tmp_path / str(size) / "SHA256SUMS.txt").read_bytes())
+    assert sums[0] == sums[1] == sums[2]
+
+
 def test_fewer_records_are_a_prefix(tmp_path: Path) -> None:
     make(tmp_path / "few", records=5)
     make(tmp_path / "many", records=40)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
-from ecgsynth.errors import CheckpointError, EcgSynthError
+from ecgsynth.errors import CheckpointError, EcgSynthError, TooFewPeopleError
 from ecgsynth.generators.learned import LearnedConfig, StripNet
 from ecgsynth.sampling import Sampler
 from ecgsynth.ssl.encoder_file import load_encoder
@@ -118,6 +118,12 @@ def test_spoilt_checkpoints_are_used_or_refused(
             raise AssertionError(f"case {case}: {error!r}") from error
         assert time.process_time() - began < 2.0
     assert min(outcomes["used"], outcomes["refused"]) > 10, outcomes
+
+
+def test_a_checkpoint_that_names_nobody_offers_nothing(tmp_path: Path, sound: bytes) -> None:
+    (tmp_path / "net.safetensors").write_bytes(with_own(sound, lambda own: own.pop("population")))
+    with pytest.raises(TooFewPeopleError, match="from nobody"):
+        Sampler("cvae", tmp_path / "net.safetensors").check(Wish("afib", leads=("II",), source="mitdb"))
 
 
 @pytest.mark.parametrize(
