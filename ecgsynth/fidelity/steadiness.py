@@ -28,27 +28,26 @@ PIECES, PIECE_S, BANDS = 20, 0.5, (2.0, 5.0, 9.0, 15.0, 25.0, 38.0)
 
 
 @lru_cache(maxsize=64)
-def _pairs(n: int) -> tuple[Index, Index]:
+def _pairs(n: int) -> tuple[Index, Array]:
     """Pairs of n beats in each order, as places in the flat table [n, n] of their products.
 
     Places [ORDERS + 1, pairs] of every beat with itself and all before it, the first order the one they came
-    in; and where the pairs of each beat begin [n].
+    in; and the weights [pairs, places] with which they add up to the square of the sum over the first beats.
     """
     rng = np.random.default_rng(n)
     orders = np.stack([np.arange(n), *(rng.permutation(n) for _ in range(ORDERS))])
     late, early = np.tril_indices(n)
-    return orders[:, late] * n + orders[:, early], np.flatnonzero(early == 0)
+    inside = late[:, None] < np.arange(SIDE, n - SIDE + 1)
+    return orders[:, late] * n + orders[:, early], np.where(late == early, 1.0, 2.0)[:, None] * inside
 
 
 def _log_ratios(grams: Array) -> Array:
     """log10 F ratios [parts, orders, places] of one change, from products [parts, n, n] of centred beats."""
     n = grams.shape[1]
-    places, starts = _pairs(n)
+    places, weights = _pairs(n)
     k = np.arange(SIDE, n - SIDE + 1)
     # Squared, the sum over the first k beats of an order is the sum over all pairs of them.
-    twice = grams * (2.0 - np.eye(n))
-    grown = np.add.reduceat(twice.reshape(len(grams), -1).take(places, axis=1), starts, axis=2)
-    heads = grown.cumsum(axis=2)[..., SIDE - 1 : n - SIDE]
+    heads = grams.reshape(len(grams), -1).take(places, axis=1) @ weights
     between = heads * (n / (k * (n - k)))
     total = np.trace(grams, axis1=1, axis2=2)[:, None, None]
     within = np.maximum(np.maximum(total - between, 1e-3 * total), 1e-12)
