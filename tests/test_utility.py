@@ -261,6 +261,12 @@ def test_energy_is_written_apart_where_codecarbon_is_installed(
         raise KeyboardInterrupt
     line = json.loads((tmp_path / "compute.jsonl").read_text())
     assert line == {"task": "run", "energy_kwh": 0.3, "cpu_kwh": 0.2, "ram_kwh": 0.1, "gpu_kwh": 0.0}
+    del Tracker.final_emissions_data  # it failed, and said nothing
+    with (
+        pytest.warns(UserWarning, match="could not say what the study took"),
+        energy_of(tmp_path / "nowhere"),
+    ):
+        pass
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     with energy_of(tmp_path / "nowhere"):
         pass

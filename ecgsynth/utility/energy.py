@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,15 +30,25 @@ def energy_of(folder: Path) -> Iterator[None]:
         yield
     finally:
         tracker.stop()
-        found = tracker.final_emissions_data
-        kinds = ("cpu", "ram", "gpu")
-        line = {
-            "task": "run",
-            "energy_kwh": found.energy_consumed,
-            **{f"{kind}_kwh": getattr(found, f"{kind}_energy") for kind in kinds},
-        }
-        with (folder / COMPUTE_FILE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        _note(folder, getattr(tracker, "final_emissions_data", None))
+
+
+def _note(folder: Path, found: Any) -> None:
+    """Append what was measured; CodeCarbon keeps its errors to itself, and then there is nothing."""
+    if found is None:
+        warnings.warn(
+            "codecarbon: could not say what the study took; it is left out. Install the extra energy anew.",
+            stacklevel=4,
+        )
+        return
+    kinds = ("cpu", "ram", "gpu")
+    line = {
+        "task": "run",
+        "energy_kwh": found.energy_consumed,
+        **{f"{kind}_kwh": getattr(found, f"{kind}_energy") for kind in kinds},
+    }
+    with (folder / COMPUTE_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _tracker() -> Any:
