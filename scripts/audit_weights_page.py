@@ -56,8 +56,9 @@ def _short(found: dict[str, Any]) -> str:
     counts = {v: sum(value == v for row in rows.values() for value in row.values()) for v in _MARKS}
     failed = f" Failed: {', '.join(found['failed'])}." if found["failed"] else ""
     return _text(
-        f"**{found['name']}**: {near['copies']} copies ({near['certain']} certain) and {near['same_person']} "
-        f"records with the beats of one person among {near['records']}; of the questions per rhythm "
+        f"**{found['name']}**: near-duplicates {near['copies']} ({near['certain']} certain) and "
+        f"records known as one person's {near['same_person']}, among {near['records']}; of the questions per "
+        f"rhythm "
         f"{counts['pass']} passed, {counts['fail']} failed, {counts['not assessable']} are open.{failed}",
         "- ",
         "  ",
