@@ -65,7 +65,8 @@ class Describer:
 def spectrum_shape(windows: Floats, power: float = 0.5) -> Floats:
     """A power of the amplitude spectrum in `BAND`, unit norm: [n, bins] of windows [n, width]."""
     first, last, size = _bins(windows.shape[1])
-    return _unit(amplitudes(windows, size)[:, first:last] ** power)
+    shapes = amplitudes(windows, size)[:, first:last]
+    return _unit(shapes if power == 1 else shapes**power)
 
 
 def stretched_shapes(window: Floats, factors: tuple[float, ...], power: float = 0.5) -> Floats:
@@ -76,10 +77,9 @@ def stretched_shapes(window: Floats, factors: tuple[float, ...], power: float = 
     """
     first, last, size = _bins(len(window))
     fine = amplitudes(window[None], _FINER * size)[0]
-    at = np.arange(first, last)[None] * (_FINER * np.array(factors)[:, None])
-    base = at.astype(np.int64)
-    part = (at - base).astype(np.float32)
-    return _unit((fine[base] * (1 - part) + fine[base + 1] * part) ** power)
+    base, part = _between(first, last, factors)
+    shapes = fine[base] * (1 - part) + fine[base + 1] * part
+    return _unit(shapes if power == 1 else shapes**power)
 
 
 def amplitudes(windows: Floats, size: int) -> Floats:
@@ -88,6 +88,14 @@ def amplitudes(windows: Floats, size: int) -> Floats:
 
     level = (windows - windows.mean(axis=1, keepdims=True)) * _taper(windows.shape[1])
     return np.abs(fft.rfft(level, size, axis=1))
+
+
+@lru_cache(maxsize=8)
+def _between(first: int, last: int, factors: tuple[float, ...]) -> tuple[NDArray[np.int64], Floats]:
+    """The fine bin below each bin [factors, bins] at each stretch, and how far above it that lies."""
+    at = np.arange(first, last)[None] * (_FINER * np.array(factors)[:, None])
+    base = at.astype(np.int64)
+    return base, (at - base).astype(np.float32)
 
 
 @lru_cache(maxsize=8)
