@@ -26,7 +26,7 @@ from ecgsynth.checkpoint import load_checkpoint, save_checkpoint, shipped_weight
 from ecgsynth.fidelity.distances import frechet, kid
 from ecgsynth.fidelity.encoder import embed
 from ecgsynth.generators.cvae import encode, record_vector
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.sampling import load_generator
 from ecgsynth.training.describe import private_description
 from ecgsynth.training.private import Budget, train_private

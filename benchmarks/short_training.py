@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.batches import load_strips, source_wander
 from ecgsynth.checkpoint import save_checkpoint
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.training.describe import describe_people
 from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior

@@ -33,7 +33,7 @@ from ecgsynth.checkpoint import file_sha256, load_checkpoint, shipped_weights
 from ecgsynth.fidelity.features import feature_table
 from ecgsynth.generators.conditions import RHYTHM_INDEX
 from ecgsynth.generators.cvae import encode, reconstruction
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 
 Array = NDArray[np.float64]
 CLAIM = "nsr"

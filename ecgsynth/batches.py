@@ -19,9 +19,9 @@ from ecgsynth.alignment import align_beats
 from ecgsynth.generators.blocks import N_COLOURS
 from ecgsynth.generators.conditions import PATCH, RHYTHM_INDEX, Conditions, beat_class, make_conditions
 from ecgsynth.generators.hiss import WINDOW_HZ, hiss_numbers, hiss_spectrum, noise_power
-from ecgsynth.generators.learned import LearnedConfig, demographics_vector, heart_numbers
 from ecgsynth.generators.oscillation import measure_oscillation, noise_of
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.strip_net import LearnedConfig, demographics_vector, heart_numbers
 from ecgsynth.generators.wander import split_drift, split_wander, wander_level, wander_spectrum
 
 #: Samples of the strip that is learned at a time: 5.12 s, whole hops of the noise transform.

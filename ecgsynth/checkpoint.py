@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ecgsynth.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from ecgsynth.generators.learned import LearnedConfig, StripNet
+    from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 
 FORMAT = 1
 #: Largest safetensors header read, in bytes; ours are about 40 kB.
@@ -118,7 +118,7 @@ def load_checkpoint(path: Path) -> tuple[StripNet, dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from ecgsynth.generators.learned import StripNet
+    from ecgsynth.generators.strip_net import StripNet
 
     metadata = read_metadata(path)
     config = _config(path, metadata.get("config"))
@@ -166,7 +166,7 @@ def _hollow() -> AbstractContextManager[object]:
 
 
 def _config(path: Path, stored: Any) -> LearnedConfig:
-    from ecgsynth.generators.learned import LearnedConfig
+    from ecgsynth.generators.strip_net import LearnedConfig
 
     known = {field.name for field in dataclasses.fields(LearnedConfig)}
     if not isinstance(stored, dict) or set(stored) != known:

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from ecgsynth.batches import Strips, load_strips, source_wander
 from ecgsynth.generators.conditions import RHYTHM_INDEX
 from ecgsynth.generators.hiss import WINDOW_HZ
-from ecgsynth.generators.learned import LearnedConfig, StripNet
 from ecgsynth.generators.recorders import colour_spectrum, smooth_spectrum
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.training.noise import fit_sources
 
 Array = NDArray[np.float64]

@@ -26,7 +26,7 @@ import torch
 
 from ecgsynth.batches import load_strips, source_wander
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.records import INDEPENDENT_LEADS
 from ecgsynth.training.describe import describe_people
 from ecgsynth.training.noise import fit_noise

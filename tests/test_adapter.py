@@ -13,7 +13,7 @@ import torch
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import OptionError, RecordError, TooFewPeopleError
 from ecgsynth.generators.conditions import RHYTHM_INDEX
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.privacy.copy_gate import index_beside, open_gate
 from ecgsynth.privacy.copy_index import load_index
 from ecgsynth.sampling import load_generator

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ecgsynth.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from ecgsynth.errors import CheckpointError
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 
 CONFIG = LearnedConfig(("*",), ("I", "II"), ("mitdb",), latent=4, width=16, film=8)
 

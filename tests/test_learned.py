@@ -22,17 +22,11 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
-from ecgsynth.generators.learned import (
-    PIECE_FRAMES,
-    LearnedConfig,
-    StripNet,
-    _heart_factor,
-    beat_heights,
-    heart_numbers,
-    plan_conditions,
-)
+from ecgsynth.generators.learned import PIECE_FRAMES, beat_heights, plan_conditions
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
+from ecgsynth.generators.recording import heart_factor
 from ecgsynth.generators.rhythm_process import draw_plan
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet, heart_numbers
 from ecgsynth.records import INDEPENDENT_LEADS, Episode
 from ecgsynth.rhythms import RHYTHMS
 
@@ -264,7 +258,7 @@ def test_gradient_penalty_is_the_squared_slope_of_the_critic() -> None:
 def test_noise_does_not_change_the_level_of_a_record() -> None:
     rng = np.random.default_rng(0)
     mean, noise = 0.6 * rng.standard_normal((2, 1, 2000)), 0.3 * rng.standard_normal((2, 1, 2000))
-    made = mean * _heart_factor(mean.astype(np.float32), noise.astype(np.float32)) + noise
+    made = mean * heart_factor(mean.astype(np.float32), noise.astype(np.float32)) + noise
     assert made.std((1, 2)) == pytest.approx(1.0, abs=0.03)
 
 

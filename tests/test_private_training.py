@@ -17,7 +17,7 @@ from ecgsynth.batches import StripBatches, load_strips
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.cvae import encode, reconstruction
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.pack import pack
 from ecgsynth.privacy.copy_gate import index_beside, open_gate
 from ecgsynth.records import Record

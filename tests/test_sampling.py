@@ -12,7 +12,7 @@ import torch
 from ecgsynth.checkpoint import save_checkpoint
 from ecgsynth.errors import CheckpointError, OptionError, TooFewPeopleError
 from ecgsynth.generators import GENERATORS
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.population import check_people
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS
 from ecgsynth.sampling import Sampler, load_generator

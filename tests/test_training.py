@@ -18,7 +18,7 @@ from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import CheckpointError, OptionError, RecordError, TooFewPeopleError
 from ecgsynth.generators.cvae import encode
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.pack import pack
 from ecgsynth.privacy.copy_gate import index_beside, open_gate
 from ecgsynth.records import Record

@@ -14,7 +14,7 @@ import pytest
 import ecgsynth
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import OptionError
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.ssl import load_encoder
 from ecgsynth.training.ranks import Team
 from ecgsynth.wfdb_io import write_record

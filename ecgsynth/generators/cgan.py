@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from ecgsynth.generators.blocks import Block, RecordEmbedding, StripEmbedding
 from ecgsynth.generators.conditions import N_FINE
-from ecgsynth.generators.learned import Learned, LearnedConfig
+from ecgsynth.generators.learned import Learned
+from ecgsynth.generators.strip_net import LearnedConfig
 
 _CRITIC_DILATIONS = (1, 2, 4, 8, 1)
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ecgsynth.generators.conditions import BEAT_CLASSES
-from ecgsynth.generators.learned import Learned, StripNet
+from ecgsynth.generators.learned import Learned
+from ecgsynth.generators.strip_net import StripNet
 
 
 class CVAE(Learned):

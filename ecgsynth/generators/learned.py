@@ -1,19 +1,18 @@
-"""What the cVAE and the cGAN have in common: configuration, networks, and rendering a plan."""
+"""What the cVAE and the cGAN have in common: rendering a plan with a trained net."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
-from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS, Decoder, Encoder, LappedTransform
+from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS
 from ecgsynth.generators.conditions import (
-    BEAT_CLASSES,
     HOP_FRAMES,
     PATCH,
     RHYTHM_INDEX,
@@ -23,13 +22,13 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves
-from ecgsynth.generators.hiss import PROFILE_S, WINDOW, WINDOW_HZ
-from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
-from ecgsynth.generators.noise_sway import SWAY_FROM, draw_bursts, draw_sway
+from ecgsynth.generators.latent_prior import N_EXTRAS
+from ecgsynth.generators.noise_sway import draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
+from ecgsynth.generators.recording import filtered, heart_factor, lively_noise, slow_parts, without_floor
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
-from ecgsynth.generators.wander import DRIFT_HZ, WANDER_HZ, draw_drift, draw_wander, split_wander
-from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.generators.wander import split_wander
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 8
@@ -43,79 +42,6 @@ _PEOPLE_OF = torch.tensor(
 )
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
-#: Whether a rhythm has no P waves, by `RHYTHM_INDEX`.
-_WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
-
-
-@dataclass(frozen=True)
-class LearnedConfig:
-    """Architecture of a learned generator.
-
-    Attributes
-    ----------
-    outputs : tuple of str
-        Leads generated at once: one name that stands for "the lead asked" (``"*"``), or the eight
-        independent leads.
-    leads : tuple of str
-        Lead names that can be asked for.
-    sources : tuple of str
-        Databases whose people and devices it learned.
-    latent : int
-        Numbers in the record latent.
-    width : int
-        Channels per frame.
-    film : int
-        Channels of the record vector.
-    """
-
-    outputs: tuple[str, ...]
-    leads: tuple[str, ...]
-    sources: tuple[str, ...]
-    latent: int = 48
-    width: int = 128
-    film: int = 96
-
-
-class StripNet(nn.Module):
-    """Encoder, decoder, prior over latents and wander spectra: everything a checkpoint holds."""
-
-    wander_power: Tensor
-    drift_power: Tensor
-    drift_sway: Tensor
-    noise_sway: Tensor
-    noise_bursts: Tensor
-    noise_trim: Tensor
-    noise_profile: Tensor
-    drift_trim: Tensor
-    beat_trim: Tensor
-    p_gain: Tensor
-    beat_sway: Tensor
-
-    def __init__(self, config: LearnedConfig) -> None:
-        super().__init__()
-        self.config = config
-        channels, leads, sources = len(config.outputs), len(config.leads), len(config.sources)
-        self.encoder = Encoder(channels, leads, sources, config.latent, config.width, config.film)
-        self.decoder = Decoder(channels, leads, sources, config.latent + 1, config.width, config.film)
-        self.prior = LatentFlow(config.latent, leads, sources, 144)
-        self.lapped = LappedTransform()
-        self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
-        self.register_buffer("drift_power", torch.full((sources, len(DRIFT_HZ)), 1.0 / len(DRIFT_HZ)))
-        self.register_buffer("drift_sway", torch.zeros(sources, 2))
-        self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
-        self.register_buffer("noise_trim", torch.zeros(sources, HOP))
-        self.register_buffer("noise_profile", torch.zeros(sources, 2, len(PROFILE_S)))
-        self.register_buffer("drift_trim", torch.tensor([[1.0, 0.0]]).repeat(sources, 1))
-        self.register_buffer("p_gain", torch.ones(sources))
-        self.register_buffer("beat_trim", torch.zeros(sources, len(WINDOW_HZ)))
-        self.register_buffer("noise_bursts", torch.zeros(sources, 2))
-        self.register_buffer("noise_sway", torch.zeros(sources, len(SWAY_FROM), 2))
-
-
-def demographics_vector(age: float | None, sex: str | None) -> list[float]:
-    """Age in units of 20 years around 60 and whether it is known, then male, female."""
-    known = age is not None and np.isfinite(age)
-    return [(float(age) - 60) / 20 if known else 0.0, float(known), float(sex == "M"), float(sex == "F")]  # type: ignore[arg-type]
 
 
 def beat_heights(
@@ -255,12 +181,12 @@ class Learned:
         gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
         trims = _filled(filled, self.net.noise_trim[sources], self.net.p_gain[sources])
         mean, noise = self._decode(conditions, record, latent[:, -1 - N_COLOURS :], gauss, *trims)
-        fast_noise = self._lively(noise[:rows, :, :n].numpy(), conditions, sources, rngs)
+        fast_noise = lively_noise(self.net, noise[:rows, :, :n].numpy(), conditions, sources, rngs)
         gain, wander, offset, drift = latent[:rows, self.config.latent : -1 - N_COLOURS].numpy().T
-        slow, drifts = self._slow(n, fast_noise.shape[1], sources, rngs)
-        drifts *= _without_floor(np.exp(np.clip(drift, -6, -0.2)), self.net.drift_trim[sources].numpy())
-        clear = _filtered(mean[:rows, :, :n].numpy(), self.net.beat_trim[sources].numpy())
-        factor = _heart_factor(clear, fast_noise + drifts)
+        slow, drifts = slow_parts(self.net, n, fast_noise.shape[1], sources, rngs)
+        drifts *= without_floor(np.exp(np.clip(drift, -6, -0.2)), self.net.drift_trim[sources].numpy())
+        clear = filtered(mean[:rows, :, :n].numpy(), self.net.beat_trim[sources].numpy())
+        factor = heart_factor(clear, fast_noise + drifts)
         # A strip's numbers were read from its fast part and its wander apart; so they are put together.
         strips = split_wander((clear * factor + (fast_noise + drifts)).astype(np.float32))[0]
         level = np.exp(np.clip(wander, -9, 0.5))[:, None, None]
@@ -269,41 +195,6 @@ class Learned:
         signal = (height * strips + level * slow + start).astype(np.float32)
         heart = (height * (clear * factor)).astype(np.float32)
         return list(zip(signal, heart, strict=True))
-
-    def _lively(
-        self,
-        noise: NDArray[np.float32],
-        conditions: Sequence[Conditions],
-        sources: Sequence[int],
-        rngs: Sequence[np.random.Generator],
-    ) -> NDArray[np.float32]:
-        """`noise` ``[rows, outputs, samples]`` without wander, over 12 Hz louder near beats and in bursts."""
-        n = noise.shape[-1]
-        spectrum = np.fft.rfft(noise)
-        hz = np.fft.rfftfreq(n, 1 / PLAN_FS)
-        # The lowest band of the noise reaches down to 0 Hz, where the wander is drawn on its own.
-        steady = np.fft.irfft(spectrum * (np.clip((hz - 0.4) / 0.2, 0, 1) * np.clip((14 - hz) / 4, 0, 1)), n)
-        middle = np.fft.irfft(spectrum * (np.clip((hz - 10) / 4, 0, 1) * np.clip((46 - hz) / 12, 0, 1)), n)
-        high = np.fft.irfft(spectrum * np.clip((hz - 34) / 12, 0, 1), n)
-        last, ahead = len(BEAT_CLASSES), len(BEAT_CLASSES) + 1
-        for row, made, source, rng in zip(range(len(noise)), conditions, sources, rngs, strict=True):
-            offset = np.where(made.fine[ahead] <= made.fine[last], -made.fine[ahead], made.fine[last])[:n]
-            near = np.exp(_near_beats(offset, made.rhythm, self.net.noise_profile[source].numpy()))
-            bursts = draw_bursts(n, self.net.noise_bursts[source].numpy(), rng)
-            steady[row] += near * (bursts[0] * middle[row] + bursts[1] * high[row])
-        return steady.astype(np.float32)
-
-    def _slow(
-        self, n: int, channels: int, sources: Sequence[int], rngs: Sequence[np.random.Generator]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Wander and drift ``[rows, channels, n]`` of SD near 1."""
-        net = self.net
-        wander, drift = [], []
-        for source, rng in zip(sources, rngs, strict=True):
-            wander.append(draw_wander(n, channels, net.wander_power[source].numpy(), rng))
-            power, sway = net.drift_power[source].numpy(), net.drift_sway[source].numpy()
-            drift.append(draw_drift(n, channels, power, sway, rng))
-        return np.stack(wander), np.stack(drift)
 
     def _ids(self, plans: Sequence[Plan]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rhythm, lead and source index and demographics of each plan."""
@@ -387,59 +278,6 @@ def _scores(rngs: Sequence[np.random.Generator], net: StripNet) -> NDArray[np.fl
     """Standard normal numbers ``[records, latent + N_EXTRAS]`` from which the prior draws who it is."""
     size = net.config.latent + N_EXTRAS
     return np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])
-
-
-def _heart_factor(mean: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Factor ``[rows, 1, 1]`` on `mean` that gives it and `noise` ``[rows, outputs, samples]`` an RMS of 1.
-
-    That is what the record's gain stands for. A mean learned by absolute error is smaller than what it is
-    the mean of; so only the mean is scaled.
-    """
-    left = np.maximum(1 - np.square(noise).mean((1, 2)), 0.1)
-    factor = np.sqrt(left / np.maximum(np.square(mean).mean((1, 2)), 1e-6)).clip(0.7, 2.0)
-    return np.asarray(factor[:, None, None])
-
-
-def _near_beats(
-    offset: NDArray[np.floating], rhythm: NDArray[np.int64], profiles: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Log of how much louder noise is ``[samples]`` at `offset` s from an R peak, with P waves or without.
-
-    `rhythm` is that of each frame, `profiles` ``[2, knots]`` are those at `PROFILE_S`.
-    """
-    without = _WITHOUT_P[rhythm]
-    if without.all() or not without.any():
-        return np.interp(offset, PROFILE_S, profiles[int(without.all())])
-    conducted, alone = (np.interp(offset, PROFILE_S, profile) for profile in profiles)
-    return np.where(np.repeat(without, PATCH)[: len(offset)], alone, conducted)
-
-
-def _without_floor(drift: NDArray[np.float32], trim: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Drift to draw ``[rows, 1, 1]`` so that `drift` ``[rows]`` is measured.
-
-    What is measured of drift d is ``sqrt((a d)^2 + f^2)``, with a and f in `trim` ``[rows, 2]``: beats that
-    differ leave something even where nothing drifts.
-    """
-    square = np.maximum(np.square(drift) - np.square(trim[:, 1]), 0.04 * np.square(drift))
-    return np.asarray(np.sqrt(square) / trim[:, 0])[:, None, None]
-
-
-def _filtered(mean: NDArray[np.float32], log_gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`mean` ``[rows, outputs, samples]`` through a filter without phase shift, `log_gain` at `WINDOW_HZ`."""
-    n = mean.shape[-1]
-    # Two windows of silence behind it, so that the end does not reach round to the start.
-    length = n + 2 * WINDOW
-    hz = np.fft.rfftfreq(length, 1 / PLAN_FS)
-    gain = np.stack([np.exp(np.interp(hz, WINDOW_HZ, row)) for row in log_gain])[:, None]
-    filtered = np.fft.irfft(np.fft.rfft(mean, length) * gain, length)[..., :n]
-    return filtered.astype(np.float32)
-
-
-def heart_numbers(beat_times: NDArray[np.float64]) -> list[float]:
-    """Mean log RR interval relative to 0.8 s (0 without beats) and whether there are beats."""
-    if len(beat_times) < 2:
-        return [0.0, 0.0]
-    return [float(np.log(np.clip(np.diff(beat_times).mean(), 0.2, 3.0) / 0.8)), 1.0]
 
 
 class _Gauss:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction
 from ecgsynth.generators.latent_prior import KNOTS, in_millivolts
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.training.noise import fit_beat_sway, fit_sources
 from ecgsynth.training.prior import flow_loss, posteriors
 from ecgsynth.training.tasks import Schedule, learning_rate

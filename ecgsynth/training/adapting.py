@@ -14,7 +14,7 @@ from ecgsynth.batches import load_strips
 from ecgsynth.checkpoint import file_sha256, save_checkpoint
 from ecgsynth.errors import OptionError, RecordError
 from ecgsynth.generators.conditions import RHYTHM_INDEX
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.privacy.copy_build import build_index, pack_strips
 from ecgsynth.privacy.copy_gate import index_beside
 from ecgsynth.privacy.copy_index import CopyIndex, load_index, save_index

@@ -16,7 +16,7 @@ from ecgsynth.batches import Strips, load_strips
 from ecgsynth.checkpoint import file_sha256, load_checkpoint, save_checkpoint, shipped_weights
 from ecgsynth.datasets.folder import read_folder
 from ecgsynth.errors import CheckpointError, OptionError, OutputError, TooFewPeopleError
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.pack import pack
 from ecgsynth.population import FEWEST_PEOPLE
 from ecgsynth.privacy.copy_build import build_index, pack_strips

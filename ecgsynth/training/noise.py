@@ -19,10 +19,10 @@ from ecgsynth.generators.blocks import HOP, SLOW_BINS
 from ecgsynth.generators.conditions import PATCH
 from ecgsynth.generators.cvae import encode, record_vector
 from ecgsynth.generators.hiss import WINDOW_HZ, burstiness, hiss_spectrum, noise_power
-from ecgsynth.generators.learned import StripNet
 from ecgsynth.generators.noise_sway import SWAY_FROM, measure_sway
 from ecgsynth.generators.oscillation import beat_height_sd, noise_of
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.generators.wander import DRIFT_STEP_S, drift_spectrum, split_drift
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.training.tasks import Schedule, learning_rate

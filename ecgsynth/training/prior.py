@@ -12,7 +12,7 @@ from torch import Tensor
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import encode
 from ecgsynth.generators.latent_prior import N_EXTRAS, LatentFlow
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.training.tasks import Schedule, learning_rate
 
 #: Windows of a source from which its own quantiles of record numbers are taken.

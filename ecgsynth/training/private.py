@@ -28,7 +28,7 @@ from torch import Tensor
 from ecgsynth.batches import StripBatches, load_strips
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.cvae import encode, error_of_mean, record_vector
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 
 #: Parts of the decoder that make the mean of a strip and nothing else: the only ones that change.
 TRAINED: Final = ("decoder.templates.", "decoder.mean.")

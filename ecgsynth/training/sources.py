@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgsynth.batches import source_wander
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 
 
 def with_sources(net: StripNet, names: list[str]) -> StripNet:

@@ -15,8 +15,8 @@ from torch import Tensor
 from ecgsynth.generators.blocks import N_COLOURS
 from ecgsynth.generators.cgan import Critic, gradient_penalty, relativistic_loss
 from ecgsynth.generators.cvae import encode, kl_to_standard_normal, reconstruction, record_vector
-from ecgsynth.generators.learned import StripNet
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.strip_net import StripNet
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 
 from ecgsynth.batches import StripBatches, Strips
 from ecgsynth.generators.cvae import absolute_error, kl_to_standard_normal, record_vector
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.training.tasks import Schedule, learning_rate
 
 

@@ -29,9 +29,10 @@ from ecgsynth.generators.hiss import (
     nearest_beats,
     noise_power,
 )
-from ecgsynth.generators.learned import ROWS, Learned, StripNet, beat_heights
+from ecgsynth.generators.learned import ROWS, Learned, beat_heights
 from ecgsynth.generators.oscillation import middle_beat, noise_of
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.generators.templates import P_WINDOW
 from ecgsynth.generators.wander import split_drift, split_wander
 from ecgsynth.rhythms import RHYTHMS

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ecgsynth.batches import CROP, StripBatches, Strips, crop
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.cvae import encode, record_vector
-from ecgsynth.generators.learned import StripNet
 from ecgsynth.generators.oscillation import middle_beat
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.strip_net import StripNet
 
 Array = NDArray[np.float64]
 

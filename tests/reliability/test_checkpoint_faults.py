@@ -17,7 +17,7 @@ import torch
 
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import CheckpointError, EcgSynthError, TooFewPeopleError
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.sampling import Sampler
 from ecgsynth.ssl.encoder_file import load_encoder
 from ecgsynth.training.keeping import LAST, PREVIOUS, KeepingIO, last_good

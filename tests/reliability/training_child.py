@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from ecgsynth.batches import Strips, load_strips
-from ecgsynth.generators.learned import LearnedConfig, StripNet
+from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.pack import pack
 from ecgsynth.records import Record
 from ecgsynth.sampling import load_generator
