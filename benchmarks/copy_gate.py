@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from copy_reconstruction import reconstruction
+from leaks_planting import bent
 from numpy.typing import NDArray
 
 from ecgsynth.privacy.copy_build import pack_strips
@@ -53,13 +54,6 @@ def planted(strips: list[Strip], rng: np.random.Generator) -> dict[str, Callable
     def warped(i: int, share: float) -> Floats:
         return stretched(strips[i].signal, 1 + float(rng.choice([-share, share])))
 
-    def bent(i: int) -> Floats:
-        """Time that swings by 3 to 6 % over 5 to 15 s."""
-        x, period, size = strips[i].signal, rng.uniform(5, 15) * SLOW_HZ, rng.uniform(0.03, 0.06)
-        at = np.arange(len(x))
-        swing = size * period / (2 * np.pi) * np.sin(2 * np.pi * (at / period + rng.uniform()))
-        return np.interp(at + swing, at, x).astype(np.float32)
-
     def mixed(i: int) -> Floats:
         x, other = strips[i].signal, strips[int(rng.integers(len(strips)))].signal
         n = min(len(x), len(other))
@@ -77,7 +71,7 @@ def planted(strips: list[Strip], rng: np.random.Generator) -> dict[str, Callable
         "stretched 3 %": lambda i: warped(i, 0.03),
         "stretched 5 %": lambda i: warped(i, 0.05),
         "stretched 3 to 6 %": lambda i: warped(i, float(rng.uniform(0.03, 0.06))),
-        "bent 3 to 6 %": bent,
+        "bent 3 to 6 %": lambda i: bent(strips[i].signal, SLOW_HZ, rng),
         "mix of two people": mixed,
     }
 

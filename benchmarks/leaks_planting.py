@@ -145,8 +145,12 @@ def _warp(signal: Signal, source: Source, others: list[Source], rng: np.random.G
 
 
 def _bend(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:
-    """A rate that swings by 3 to 6 % over 5 to 15 s."""
-    period, size = rng.uniform(5, 15) * FS, rng.uniform(0.03, 0.06)
+    return bent(signal, FS, rng)
+
+
+def bent(signal: Signal, fs: float, rng: np.random.Generator) -> Signal:
+    """A strip at `fs` Hz whose rate swings by 3 to 6 % over 5 to 15 s."""
+    period, size = rng.uniform(5, 15) * fs, rng.uniform(0.03, 0.06)
     at = np.arange(len(signal))
     swing = size * period / (2 * np.pi) * np.sin(2 * np.pi * at / period + rng.uniform(0, 2 * np.pi))
     return np.interp(at + swing, at, signal).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,6 @@ def _asked(sources: Sequence[Source]) -> list[Sample]:
 
 def _owned(sample: Sample) -> Sample:
     """The sample under its person's name, which the record bears here."""
-    from dataclasses import replace
-
     return replace(sample, strip=replace(sample.strip, subject=sample.strip.record))
 
 

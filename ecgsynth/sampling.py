@@ -87,7 +87,8 @@ class Sampler:
             Unknown lead, source or rhythm, a source that never showed the generator the rhythm, or an
             impossible combination.
         TooFewPeopleError
-            A rhythm learned from too few people (3, for twelve leads 10), unless allowed.
+            A rhythm learned from fewer people than :func:`ecgsynth.population.fewest_people` says, unless
+            allowed.
         CheckpointError
             Weights that cannot be used.
         """

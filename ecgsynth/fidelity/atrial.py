@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import BeatShape, middle
+from ecgsynth.fidelity.beatshape import BeatShape, detrend, middle
 
 Array = NDArray[np.float64]
 
@@ -101,10 +101,7 @@ def p_slope_numbers(shape: BeatShape) -> dict[str, float]:
     index = np.arange(n) / (n - 1) - 0.5
     shifts = np.rint(np.outer(DRIFTS, index) * fs).astype(np.int64)
     core = np.arange(round(FOLLOWED[0] * fs), round(FOLLOWED[1] * fs)) + shape.centre
-    rows = shape.beats[np.arange(n)[:, None], core + shifts[..., None]]
-    line = np.linspace(-1.0, 1.0, len(core))
-    rows = rows - rows.mean(axis=-1, keepdims=True)
-    rows -= (rows @ line / (line @ line))[..., None] * line
+    rows = detrend(shape.beats[np.arange(n)[:, None], core + shifts[..., None]])
     power = np.einsum("sbt,sbt->s", rows, rows) / rows[0].size
     summed = rows.sum(axis=1)
     mean = np.einsum("st,st->s", summed, summed) / (n * n * len(core))

@@ -175,7 +175,7 @@ def _p_score(shape: BeatShape) -> tuple[float, float]:
     window = p_window(shape)
     if window.stop - window.start < 0.05 * shape.fs:
         return float("nan"), float("nan")
-    beats = _detrend(shape.beats[:, window])
+    beats = detrend(shape.beats[:, window])
     median = middle(beats, 0)
     height = float(np.ptp(median))
     noise = float(middle(np.std(beats - median, axis=1)))
@@ -193,17 +193,17 @@ def p_consistency(shape: BeatShape, chosen: NDArray[np.bool_] | None = None) -> 
     rows = shape.beats[:, window] if chosen is None else shape.beats[chosen, window]
     if rows.shape[1] < 0.05 * shape.fs or len(rows) < MIN_BEATS:
         return float("nan")
-    beats = _detrend(rows)
+    beats = detrend(rows)
     n = len(beats)
     power = float(np.mean(beats**2))
     return (n * float(np.mean(beats.mean(axis=0) ** 2)) - power) / ((n - 1) * max(power, 1e-9))
 
 
-def _detrend(rows: Array) -> Array:
-    """Rows [n, samples] less their least-squares straight lines."""
-    time = ramp(rows.shape[1], -1.0)
-    level = rows - rows.mean(axis=1, keepdims=True)
-    return level - (level @ time / (time @ time))[:, None] * time
+def detrend(rows: Array) -> Array:
+    """Rows [..., samples] less their least-squares straight lines."""
+    time = ramp(rows.shape[-1], -1.0)
+    level = rows - rows.mean(axis=-1, keepdims=True)
+    return np.asarray(level - (level @ time / (time @ time))[..., None] * time)
 
 
 def qrs_edges(shape: BeatShape) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.beatshape import AFTER, BEFORE, middle
+from ecgsynth.fidelity.beatshape import AFTER, BEFORE, detrend, middle
 from ecgsynth.records import INDEPENDENT_LEADS
 
 Array = NDArray[np.float64]
@@ -87,9 +87,7 @@ def _bulge(wave: Array) -> float:
 
 def _repeating(rows: Array) -> Array:
     """Share of variance [leads] of detrended rows [leads, beats, samples] that repeats from beat to beat."""
-    time = np.linspace(-1.0, 1.0, rows.shape[2])
-    level = rows - rows.mean(axis=2, keepdims=True)
-    level = level - (level @ time / (time @ time))[..., None] * time
+    level = detrend(rows)
     n = rows.shape[1]
     power = np.mean(level**2, axis=(1, 2))
     mean = np.mean(level.mean(axis=1) ** 2, axis=1)

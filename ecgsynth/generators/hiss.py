@@ -42,7 +42,11 @@ _FLOOR = 1e-8
 
 
 def noise_power(
-    signal: NDArray[np.floating], times: NDArray[np.float64], classes: NDArray[np.int64], rhythm: str
+    signal: NDArray[np.floating],
+    times: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    rhythm: str,
+    found: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float32]]:
     """Power of a strip's noise in windows, and which of them stay clear of beats.
 
@@ -53,6 +57,8 @@ def noise_power(
     times, classes : arrays [beats]
         R peaks in s, and kinds of beat.
     rhythm : str
+    found : pair of arrays, optional
+        What :func:`ecgsynth.generators.oscillation.noise_of` made of the same, where it is at hand.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def noise_power(
     fast : float32 array [leads, samples]
         The noise itself, above some 7 Hz.
     """
-    rest, known = noise_of(signal, times, classes, rhythm, PLAN_FS)
+    rest, known = found or noise_of(signal, times, classes, rhythm, PLAN_FS)
     power, quiet = quiet_spectra(rest, times, known)
     # A median over beats that drift is jagged where one beat takes over from another: over 12 Hz the beats
     # are taken away without their drift.

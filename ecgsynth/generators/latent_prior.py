@@ -129,10 +129,9 @@ class LatentFlow(nn.Module):
             second = self(x + first / steps, t + 1 / steps, condition, numbers)
             x = x + (first + second) / (2 * steps)
         latent, extras = x[:, :-N_EXTRAS], x[:, -N_EXTRAS:]
-        quantiles, extras = self.quantiles[place[2]], extras.clamp(-_MOST, _MOST)
-        step = (KNOTS[1] - KNOTS[0]).item()
+        extras, step = extras.clamp(-_MOST, _MOST), (KNOTS[1] - KNOTS[0]).item()
         at = ((extras - KNOTS[0]) / step).floor().long().clamp(0, len(KNOTS) - 2)
-        low, high = (quantiles.gather(2, k[..., None])[..., 0] for k in (at, at + 1))
+        low, high = _around(self.quantiles[place[2]], at)
         values = low + (extras - KNOTS[at]) / step * (high - low)
         return torch.cat([latent * self.scale + self.shift, over_gain(values)], 1)
 
@@ -141,13 +140,18 @@ class LatentFlow(nn.Module):
         latent, values = latents[:, :-N_EXTRAS], in_millivolts(latents[:, -N_EXTRAS:])
         quantiles = self.quantiles[source]
         at = ((values[..., None] >= quantiles).sum(2) - 1).clamp(0, len(KNOTS) - 2)
-        low, high = (quantiles.gather(2, k[..., None])[..., 0] for k in (at, at + 1))
+        low, high = _around(quantiles, at)
         normal = KNOTS[at] + (values - low) / (high - low) * (KNOTS[1] - KNOTS[0])
         return torch.cat([(latent - self.shift) / self.scale, normal.clamp(-_MOST, _MOST)], 1)
 
     def set_quantiles(self, source: int, extras: Tensor, weights: Tensor) -> None:
         """Take the quantiles of a source from record numbers ``[B, N_EXTRAS]`` of `weights` ``[B]``."""
         self.quantiles[source] = number_quantiles(in_millivolts(extras), weights)
+
+
+def _around(quantiles: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """The quantiles ``[B, columns]`` of `quantiles` ``[B, columns, KNOTS]`` below and above places `at`."""
+    return quantiles.gather(2, at[..., None])[..., 0], quantiles.gather(2, at[..., None] + 1)[..., 0]
 
 
 def number_quantiles(values: Tensor, weights: Tensor) -> Tensor:

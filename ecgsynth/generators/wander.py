@@ -57,6 +57,7 @@ def wander_level(slow: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt((np.square(slow - mean[..., None]) @ weight).mean(1)))
 
 
+@lru_cache(maxsize=8)
 def _level_weight(n: int) -> NDArray[np.float64]:
     """Weights ``[n]`` of sum 1. A narrower window would not see what takes longer than a strip."""
     weight = np.clip(10 * np.minimum(np.arange(n) + 1, np.arange(n)[::-1] + 1) / n, 0, 1)

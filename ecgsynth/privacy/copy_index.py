@@ -171,7 +171,7 @@ class CopyIndex:
 
         Notes
         -----
-        Some 1.5 ms for ten seconds of one lead where 32 records are judged together.
+        Some 2 ms for ten seconds of one lead where 32 records are judged together.
         """
         return [self._first(found) for found in self.look_up(records)]
 
@@ -187,10 +187,6 @@ class CopyIndex:
                         f"(likeness {value:.3f}, allowed {allowed:.3f})"
                     )
         return None
-
-    def too_close(self, record: Record) -> str | None:
-        """`judge` of one record."""
-        return self.judge([record])[0]
 
 
 def _strips(record: Record) -> list[tuple[str, str, float, Floats]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -253,8 +253,3 @@ def _shipped(folder: Path) -> Path | None:
             if path.is_file() and file_sha256(path) == stated:
                 return path
     return None
-
-
-def rhythms_of(sides: Iterable[Side]) -> list[str]:
-    """Rhythms of any of the sides, in order of their names."""
-    return sorted({sample.strip.rhythm for side in sides for sample in side.samples})

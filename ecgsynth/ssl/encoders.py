@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -72,7 +73,7 @@ class EncoderConfig:
         return self.samples // self.patch
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Strips [B, leads, samples] in mV to vectors [B, width].
 
     Each lead's mean is taken away and the strip divided by its standard deviation over all leads: gains of
@@ -87,9 +88,9 @@ class Encoder(nn.Module):
         """Vectors [B, width]."""
         return self.features(standardised(signal)).mean(dim=1)
 
+    @abstractmethod
     def features(self, signal: Tensor) -> Tensor:
         """Vectors along the strip [B, steps, width], from a standardised one."""
-        raise NotImplementedError
 
 
 def standardised(signal: Tensor) -> Tensor:

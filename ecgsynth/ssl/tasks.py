@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,16 +87,16 @@ def head(width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTED))
 
 
-class _Task(pl.LightningModule):
+class _Task(pl.LightningModule, ABC):
     """An encoder, and what is learned along with it and left behind."""
 
     def __init__(self, encoder: Encoder, options: TaskOptions) -> None:
         super().__init__()
         self.encoder, self.options = encoder, options
 
+    @abstractmethod
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
         """What is made small, for one batch."""
-        raise NotImplementedError
 
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Loss of a batch."""

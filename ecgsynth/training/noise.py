@@ -171,7 +171,7 @@ def _strip_moments(
     n, name = int(strips.usable[row]), list(RHYTHMS)[strips.rhythm[row]]
     times, classes = strips.beats[row]
     rest, known = noise_of(strips.fast[row, :, :n], times, classes, name, PLAN_FS)
-    power, quiet, fast = noise_power(strips.fast[row, :, :n], times, classes, name)
+    power, quiet, fast = noise_power(strips.fast[row, :, :n], times, classes, name, (rest, known))
     burst = burstiness(fast, quiet)
     sums, pairs = np.zeros((len(SWAY_FROM) + 1, 3)), np.zeros((len(SWAY_FROM) + 1, 3))
     if quiet.any():

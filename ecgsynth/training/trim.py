@@ -219,8 +219,8 @@ def _measured(
 
 def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures | None:
     name, (times, classes) = list(RHYTHMS)[strips.rhythm[row]], strips.beats[row]
-    power, quiet, fast = noise_power(signal, times, classes, name)
     rest, known = noise_of(signal, times, classes, name, PLAN_FS)
+    power, quiet, fast = noise_power(signal, times, classes, name, (rest, known))
     if not quiet.any() or known.sum() <= PLAN_FS:
         return None
     slow = np.abs(split_drift(rest * known)[1])
