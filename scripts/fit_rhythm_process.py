@@ -4,7 +4,7 @@
 
 DIR holds the databases as folders (mitdb, cinc2017, ptbxl, ...). With a split manifest only its training
 people are used. Per rhythm and person: mean RR, coefficient of variation (CV) and nRMSSD / CV of RR
-intervals over stretches of up to 30 s; over people: mean vector and Cholesky factor of the covariance of
+intervals over stretches of up to 10 s; over people: mean vector and Cholesky factor of the covariance of
 their logarithms. Rhythms with fewer than `ENOUGH` people keep the literature's values, named in "source".
 """
 
@@ -38,6 +38,9 @@ from ecgsynth.generators.rr_models import MODELS
 from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import SplitManifest
+
+#: Rhythms whose model is checked against people's stretches, and people from whom their spread is taken.
+CALIBRATED, MANY = (*SINUS, "afib", "paced"), 15
 
 
 def read_databases(root: Path) -> Iterator[Record]:
@@ -103,13 +106,13 @@ def fit_rhythm(name: str, evidence: Evidence) -> dict[str, Any]:
     people = evidence.traits[name]
     entry["people"] = len(people) or len(evidence.frequency[name])
     if len(people) >= ENOUGH and name != "aflutter":
-        mean, cov, _ = over_people(people)
-        shrink = len(people) / (len(people) + 5.0)
-        mean = shrink * mean + (1 - shrink) * np.asarray(entry["log_mean"])
-        cov = shrink * cov + (1 - shrink) * np.diag(np.diag(entry["log_scale"]) ** 2)
-        entry["log_mean"], entry["log_scale"] = mean.tolist(), np.linalg.cholesky(cov).tolist()
-        if name in (*SINUS, "afib", "paced"):
-            entry["log_mean"] = calibrated(name, entry, median_count(people))
+        entry |= fit_traits(name, entry, people, 5.0)
+        if name in CALIBRATED:
+            entry["by_source"] = {
+                source: fit_traits(name, entry | {"jitter": BEAT_JITTER_S.get(source, 0.0)}, own, 10.0)
+                for source, own in by_source(people).items()
+                if len(own) >= ENOUGH
+            }
         entry["source"] = f"fitted to {len(people)} people; limits and the rest: {entry['source']}"
     fit_coupling(entry, evidence.coupling[name])
     fit_frequency(name, entry, evidence.frequency[name], evidence.restless[name])
@@ -118,34 +121,87 @@ def fit_rhythm(name: str, evidence: Evidence) -> dict[str, Any]:
     return entry
 
 
-def median_count(people: dict[str, list[Array]]) -> int:
-    """Median number of usable intervals in a stretch."""
-    return int(np.median([stretch[3] for stretches in people.values() for stretch in stretches]))
+def by_source(people: dict[str, list[Array]]) -> dict[str, dict[str, list[Array]]]:
+    """The people of each source: ``mitdb/201`` is of mitdb."""
+    table: dict[str, dict[str, list[Array]]] = {}
+    for person, stretches in sorted(people.items()):
+        table.setdefault(person.split("/")[0], {})[person] = stretches
+    return table
 
 
-def calibrated(name: str, entry: dict[str, Any], count: int) -> list[float]:
-    """Mean vector for which the model's own stretches of ``count`` intervals show the mean that people's do.
+def fit_traits(
+    name: str, entry: dict[str, Any], people: dict[str, list[Array]], usual: float
+) -> dict[str, Any]:
+    """Mean and spread of people's traits, and the skew of their RR; `entry` stands in for `usual` people."""
+    mean, cov, _ = over_people(people)
+    shrink = len(people) / (len(people) + usual)
+    before = np.asarray(entry["log_scale"])
+    # What the literature gives has no correlations to lend.
+    before = before if "by_source" in entry or "skew" in entry else np.diag(np.diag(before))
+    mean = shrink * mean + (1 - shrink) * np.asarray(entry["log_mean"])
+    cov = shrink * cov + (1 - shrink) * before @ before.T
+    found = {"log_mean": mean.tolist(), "log_scale": np.linalg.cholesky(cov).tolist()}
+    return calibrated(name, entry | found, people) if name in CALIBRATED else found
 
-    A short stretch misses slow drift, so its CV is below that of the process; matched by simulated moments.
+
+def calibrated(name: str, entry: dict[str, Any], people: dict[str, list[Array]]) -> dict[str, Any]:
+    """Parameters with which the model's own stretches show what people's stretches do.
+
+    A short stretch misses slow drift, so its CV is below that of the process, and it has a skewness by chance;
+    matched by simulated moments: medians of the traits and, with `MANY` people, their spread over stretches
+    (each person counts the same).
     """
+    shown = np.array([stretch for own in people.values() for stretch in own[:3]])
+    count = int(np.median([stretch[3] for own in people.values() for stretch in own]))
     target = np.asarray(entry["log_mean"])
-    trial = target.copy()
-    for _ in range(4):
-        rng = np.random.default_rng(7)
-        seen = []
-        for _ in range(400):
-            traits = np.clip(rng.standard_normal(3), -2.5, 2.5)
-            person = Person(
-                traits, float(np.clip(rng.normal(0.26, 0.05), 0.14, 0.42)), 0.145, rng.uniform(size=6)
-            )
-            course = MODELS[name](entry | {"log_mean": trial.tolist()}, person, None, 1.5 * count, rng)
-            rr = np.diff(course.clock + course.fixed)[:count]
-            traits_seen = stretch_traits(rr, np.ones(len(rr), dtype=bool))
-            if traits_seen is not None:
-                seen.append(traits_seen[:3])
-        trial[1:] += (target - np.median(seen, axis=0))[1:]
+    trial, scale = target.copy(), np.asarray(entry["log_scale"])
+    wanted, skew = spread_of(shown[:, 1:3]), np.asarray(entry.get("skew", [0.0, 0.0]))
+    if len(people) >= MANY:
+        target[1:] = np.median(shown[:, 1:3], axis=0)
+    bent = name in SINUS and len(people) >= MANY
+    for _ in range(8):
+        fit = entry | {"log_mean": trial.tolist(), "log_scale": scale.tolist(), "skew": skew.tolist()}
+        seen = simulated(name, fit, count)
+        trial[1:] += 0.7 * (target[1:] - np.median(seen[:, 1:3], axis=0))
         trial[2] = float(np.clip(trial[2], -0.9, 0.4))
-    return [float(v) for v in trial]
+        if len(people) < MANY:
+            continue
+        scale[1:] *= np.clip(wanted / spread_of(seen[:, 1:3]), 0.8, 1.25)[:, None]
+        if bent:
+            skew = bent_more(skew, shown[:, 4], seen[:, 4])
+    found = {"log_mean": trial.tolist(), "log_scale": scale.tolist()}
+    return found | ({"skew": skew.tolist()} if name in SINUS else {})
+
+
+def spread_of(stretches: Array) -> Array:
+    """Robust SD of each column (normal: 1.4826 times the median deviation)."""
+    return np.asarray(1.4826 * np.median(np.abs(stretches - np.median(stretches, axis=0)), axis=0))
+
+
+def bent_more(skew: Array, shown: Array, seen: Array) -> Array:
+    """Mean and SD of the bend that bring the skewness `seen` to that `shown`; it is about 2.5 times the bend."""
+    more = (np.median(shown) - np.median(seen)) / 2.5
+    wider = (spread_of(shown[:, None])[0] ** 2 - spread_of(seen[:, None])[0] ** 2) / 2.5**2
+    return np.array(
+        [np.clip(skew[0] + 0.7 * more, -0.5, 0.5), np.sqrt(np.clip(skew[1] ** 2 + 0.5 * wider, 0.0, 0.36))]
+    )
+
+
+def simulated(name: str, fit: dict[str, Any], count: int) -> Array:
+    """What `stretch_traits` shows of stretches of ``count`` intervals of 400 people of the model."""
+    rng = np.random.default_rng(7)
+    seen = []
+    for _ in range(400):
+        traits = np.clip(rng.standard_normal(3), -2.5, 2.5)
+        breathing = float(np.clip(rng.normal(0.26, 0.05), 0.14, 0.42))
+        person = Person(traits, breathing, 0.145, rng.uniform(size=6))
+        course = MODELS[name](fit, person, None, 1.5 * count, rng)
+        jitter = fit.get("jitter", 0.0) * rng.standard_normal(len(course.clock))
+        rr = np.diff(course.clock + course.fixed + jitter)[:count]
+        shows = stretch_traits(rr, np.ones(len(rr), dtype=bool))
+        if shows is not None:
+            seen.append(shows)
+    return np.array(seen)
 
 
 def fit_coupling(entry: dict[str, Any], people: dict[str, list[Array]]) -> None:

@@ -16,8 +16,8 @@ from ecgsynth.records import Record
 Array = NDArray[np.float64]
 #: People from whom a rhythm's mean vector is taken; with fewer the literature is used.
 ENOUGH = 5
-#: Longest stretch in s over which CV and nRMSSD are taken.
-STRETCH = 30.0
+#: Longest stretch in s over which CV and nRMSSD are taken: most records are as short.
+STRETCH = 10.0
 SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")
 PATTERNS = {"bigeminy": ("V", 2), "trigeminy": ("V", 3), "atrial_bigeminy": ("A", 2)}
 #: Sources whose statements name ectopy in a record of 10 s; their beats are not labelled.
@@ -68,7 +68,7 @@ def _like_the_others(record: Record, peaks: NDArray[np.int64], beat: int) -> boo
 
 
 def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
-    """Log of mean RR, CV and nRMSSD / CV over usable intervals, then their count; None for too few."""
+    """Log of mean RR, CV and nRMSSD / CV over usable intervals, their count and skewness; None for too few."""
     pairs = usable[1:] & usable[:-1]
     if usable.sum() < 6 or pairs.sum() < 5:
         return None
@@ -77,7 +77,8 @@ def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
     rough = np.sqrt(np.mean(np.diff(rr)[pairs] ** 2)) / good.mean()
     if cv < 1e-3 or rough < 1e-3:
         return None
-    return np.array([np.log(good.mean()), np.log(cv), np.log(rough / cv), len(good)])
+    skewness = float(np.mean(((good - good.mean()) / good.std()) ** 3))
+    return np.array([np.log(good.mean()), np.log(cv), np.log(rough / cv), len(good), skewness])
 
 
 def plausible(rr: Array, rhythm: str, annotated: bool) -> bool:
@@ -88,6 +89,8 @@ def plausible(rr: Array, rhythm: str, annotated: bool) -> bool:
         return False
     if rhythm in SINUS or rhythm in ("paced", "svt"):
         ratio = rr / np.median(rr)
+        if rhythm == "sinus_arrhythmia":
+            return bool(ratio.max() < 1.8 and ratio.min() > 0.55)
         return bool(ratio.max() < 1.5 and ratio.min() > 0.65 and np.sum(ratio < 0.85) <= 0.2 * len(rr))
     return bool(rr.min() > 0.24 and rr.max() < 2.6)
 
@@ -177,7 +180,7 @@ class Evidence:
         base = (t[at + 1] - t[at - 1]) / 2 if early == "V" else (t[at + 1] - t[at])
         self.coupling[rhythm][person].append((t[at] - t[at - 1]) / base)
         mean, cv = cycles.mean() / every, max(cycles.std(ddof=1) / cycles.mean(), 0.005)
-        self.traits[rhythm][person].append(np.array([np.log(mean), np.log(cv), np.log(0.9), len(at)]))
+        self.traits[rhythm][person].append(np.array([np.log(mean), np.log(cv), np.log(0.9), len(at), 0.0]))
 
     def _add_oscillation(self, record: Record, rhythm: str, begin: float, end: float) -> None:
         size = int(4 * record.fs)

@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 
 from ecgsynth.generators.conditions import PATCH
 from ecgsynth.generators.plan import PLAN_FS, Plan
-from ecgsynth.generators.rr_basics import Array, Course, Person
+from ecgsynth.generators.rr_basics import Array, Course, Person, normal_score
 
 #: Sources whose beats have no labels of kinds: a network that learned from them knows their atrial ectopic
 #: beats only as N, and these have the QRS of the others anyway.
 UNLABELLED = frozenset({"ptbxl", "chapman", "ningbo", "ludb", "cinc2017"})
 #: Rhythms in which every A beat is the rhythm's own.
 _OWN_ATRIAL = frozenset({"svt", "atrial_bigeminy"})
+#: What is missing from the QRS of ventricular ectopic beats that are drawn: factor on their height, and the SD
+#: over records of its logarithm. A latent drawn for a strip is mostly of one without such beats. From the QRS
+#: (peak to peak, within 60 ms of the R peak) over that of the record's other beats, in mitdb's training people
+#: and in drawn records.
+_TALLER = {"bigeminy": (1.25, 0.36), "trigeminy": (1.26, 0.42)}
+_TALLER_ELSEWHERE = (1.55, 0.44)
+#: Rhythms whose ventricular beats are the person's common ones.
+_OWN_VENTRICULAR = frozenset({"vt", "idioventricular"})
 #: Codes of beats from the ventricles, alone or with others; in seconds how long before a beat its P can be.
 _VENTRICULAR = ("V", "F", "E", "r")
 _P_BEFORE = 0.5
@@ -64,9 +72,7 @@ def with_atrial_ectopy(
     if not early:
         return course
     mean, sd = habit["coupling"]
-    # The sixth rank is the person's own coupling; its normal score without scipy (logistic, SD 1).
-    score = float(np.log((person.ranks[5] + 1e-3) / (1.001 - person.ranks[5])) / 1.814)
-    own = mean + sd * np.clip(score, -2.5, 2.5)
+    own = mean + sd * normal_score(person.ranks[5])
     coupling = np.clip(own + habit["coupling_within"] * rng.standard_normal(len(early)), 0.45, 0.9)
     pause = np.clip(habit["pause"][0] + habit["pause"][1] * rng.standard_normal(len(early)), 0.95, 1.6)
     rr[early] = np.maximum(coupling * rr[early], 0.26)
@@ -120,6 +126,18 @@ def drawn_symbols(plan: Plan) -> tuple[str, ...]:
     if plan.request.source not in UNLABELLED or _atrial_is_the_rhythm(plan):
         return plan.symbols
     return tuple("N" if symbol == "A" else symbol for symbol in plan.symbols)
+
+
+def ventricular_heights(plan: Plan, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Factor on the height of each beat: ventricular ectopic ones of a record come from one focus."""
+    heights = np.ones(len(plan.symbols))
+    early = np.isin(np.array(plan.symbols, dtype=str), ("V", "F"))
+    rhythms = {episode.rhythm for episode in plan.episodes}
+    if not early.any() or rhythms & _OWN_VENTRICULAR:
+        return heights
+    usual, sd = next((_TALLER[name] for name in _TALLER if name in rhythms), _TALLER_ELSEWHERE)
+    heights[early] = float(np.clip(usual * np.exp(sd * rng.standard_normal()), 0.6, 3.5))
+    return heights
 
 
 def lost_p_waves(plan: Plan, frames: int, rng: np.random.Generator) -> NDArray[np.float32] | None:

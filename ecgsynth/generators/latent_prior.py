@@ -61,6 +61,7 @@ class LatentFlow(nn.Module):
     shift: Tensor
     scale: Tensor
     quantiles: Tensor
+    warmth: Tensor
     frequencies: Tensor
 
     def __init__(self, latent: int, leads: int, sources: int, width: int) -> None:
@@ -85,6 +86,9 @@ class LatentFlow(nn.Module):
         self.register_buffer("scale", torch.ones(latent))
         # Of each source: the numbers of one source's noise would be lost in the differences between sources.
         self.register_buffer("quantiles", KNOTS.repeat(sources, N_EXTRAS, 1))
+        # A flow kept from learning people by heart draws them too much alike where it saw few: their latents
+        # and their numbers start from so many times the SD.
+        self.register_buffer("warmth", torch.ones(sources, 2))
         self.register_buffer("frequencies", torch.pi * 2.0 ** torch.arange(_TIME_FREQUENCIES).float() / 2)
 
     def condition(self, rhythm: Tensor, lead: Tensor, source: Tensor) -> Tensor:
@@ -122,7 +126,9 @@ class LatentFlow(nn.Module):
         self, noise: Tensor, place: tuple[Tensor, Tensor, Tensor], numbers: Tensor, steps: int = 12
     ) -> Tensor:
         """Latents ``[B, size]`` from standard normal `noise` ``[B, size]``: Heun's method, `steps` steps."""
-        x, condition = noise, self.condition(*place)
+        sizes = torch.tensor([self.size - N_EXTRAS, N_EXTRAS])
+        x = noise * self.warmth[place[2]].repeat_interleave(sizes, 1)
+        condition = self.condition(*place)
         for i in range(steps):
             t = torch.full((len(x),), i / steps)
             first = self(x, t, condition, numbers)

@@ -21,11 +21,11 @@ from ecgsynth.generators.conditions import (
     make_conditions,
     rhythm_per_frame,
 )
-from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves
+from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves, ventricular_heights
 from ecgsynth.generators.latent_prior import N_EXTRAS
 from ecgsynth.generators.noise_sway import draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
-from ecgsynth.generators.recording import filtered, heart_factor, lively_noise, slow_parts, without_floor
+from ecgsynth.generators.recording import WITHOUT_P, filtered, heart_factor, lively_noise, slow_parts, without_floor
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import split_wander
@@ -137,10 +137,10 @@ class Learned:
         self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], latents: Tensor, filled: int
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         ids = self._ids(plans)
-        conditions = [
-            plan_conditions(plan, beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng), rng)
-            for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True)
-        ]
+        conditions = []
+        for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True):
+            heights = beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng)
+            conditions.append(plan_conditions(plan, heights * ventricular_heights(plan, rng), rng))
         pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
         pairs = [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
         if len(self.config.outputs) == 1:
@@ -179,7 +179,8 @@ class Learned:
         record = self.net.decoder.record(*_filled(filled, *ids), latent[:, : self.config.latent + 1])
         sway = [self.net.noise_sway[source].numpy() for source in sources]
         gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
-        trims = _filled(filled, self.net.noise_trim[sources], self.net.p_gain[sources])
+        without_p = [int(WITHOUT_P[made.rhythm].mean() > 0.5) for made in conditions]
+        trims = _filled(filled, self.net.noise_trim[sources, without_p], self.net.p_gain[sources])
         mean, noise = self._decode(conditions, record, latent[:, -1 - N_COLOURS :], gauss, *trims)
         fast_noise = lively_noise(self.net, noise[:rows, :, :n].numpy(), conditions, sources, rngs)
         gain, wander, offset, drift = latent[:rows, self.config.latent : -1 - N_COLOURS].numpy().T

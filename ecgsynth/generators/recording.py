@@ -16,7 +16,7 @@ from ecgsynth.generators.wander import draw_drift, draw_wander
 from ecgsynth.rhythms import RHYTHMS
 
 #: Whether a rhythm has no P waves, by `RHYTHM_INDEX`.
-_WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
+WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
 
 
 def lively_noise(
@@ -66,7 +66,7 @@ def _near_beats(
 
     `rhythm` is that of each frame, `profiles` ``[2, knots]`` are those at `PROFILE_S`.
     """
-    without = _WITHOUT_P[rhythm]
+    without = WITHOUT_P[rhythm]
     if without.all() or not without.any():
         return np.interp(offset, PROFILE_S, profiles[int(without.all())])
     conducted, alone = (np.interp(offset, PROFILE_S, profile) for profile in profiles)

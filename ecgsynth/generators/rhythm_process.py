@@ -130,6 +130,7 @@ def _draw_course(
     name: str, person: Person, request: Request, seconds: float, rng: np.random.Generator
 ) -> Course:
     fit = fitted()["rhythms"][name]
+    fit = {**fit, **fit.get("by_source", {}).get(request.source, {})}
     wanted = None if request.heart_rate is None else 60.0 / request.heart_rate
     course = MODELS[name](fit, person, wanted, seconds, rng)
     if name not in _SINUS:

@@ -72,7 +72,7 @@ class StripNet(nn.Module):
         self.register_buffer("drift_power", torch.full((sources, len(DRIFT_HZ)), 1.0 / len(DRIFT_HZ)))
         self.register_buffer("drift_sway", torch.zeros(sources, 2))
         self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
-        self.register_buffer("noise_trim", torch.zeros(sources, HOP))
+        self.register_buffer("noise_trim", torch.zeros(sources, 2, HOP))
         self.register_buffer("noise_profile", torch.zeros(sources, 2, len(PROFILE_S)))
         self.register_buffer("drift_trim", torch.tensor([[1.0, 0.0]]).repeat(sources, 1))
         self.register_buffer("p_gain", torch.ones(sources))

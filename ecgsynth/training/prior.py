@@ -17,6 +17,8 @@ from ecgsynth.training.tasks import Schedule, learning_rate
 
 #: Windows of a source from which its own quantiles of record numbers are taken.
 _FEWEST_WINDOWS = 60
+#: People of a source from whom it is seen how much they differ, directions in which, and the largest factor.
+_FEWEST_PEOPLE, _AXES, _WARMEST = 8, 8, 1.4
 #: SD of what is added to a record's numbers (logs of mV), so that those at the edge of a source, where many
 #: have the same, do not all come to one normal number.
 _BLUR = 0.03
@@ -77,7 +79,48 @@ def fit_prior(
                 best = {"step": step + 1, "val": value, "train": float(loss.detach()), "state": state}
     prior.load_state_dict(best.pop("state"))
     prior.eval()
+    _warm(prior, known["train"], seed)
     return best
+
+
+@torch.no_grad()
+def _warm(prior: LatentFlow, known: dict[str, Tensor], seed: int, rows: int = 300) -> None:
+    """Spread the start of the flow so that people of a source differ as much as they do.
+
+    The SD over people, along the `_AXES` directions in which latents differ most and of each of the record's
+    numbers, is compared with that of people drawn in the same places, at the same rates.
+    """
+    prior.warmth.fill_(1.0)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9,)))
+    torch.manual_seed(seed)
+    for source in range(len(prior.warmth)):
+        mine = np.flatnonzero((known["source"] == source).numpy())
+        _, first = np.unique(known["person"][mine].numpy(), return_index=True)
+        if len(first) < _FEWEST_PEOPLE:
+            continue
+        own = np.unique(np.concatenate([mine[first], rng.permutation(mine)[: 2 * len(first)]]))[:rows]
+        place = tuple(known[key][own] for key in ("main_rhythm", "lead", "source"))
+        real = prior.standardised(known["mean"][own], place[2])
+        latents = real[:, :-N_EXTRAS]
+        axes = torch.linalg.svd(latents - latents.mean(0), full_matrices=False).Vh[:_AXES].T
+        for _ in range(3):
+            gauss = torch.randn(4 * len(own), prior.size)
+            drawn = prior.sample(gauss, _repeated(place), known["numbers"][own].repeat(4, 1))
+            shown = prior.standardised(drawn, place[2].repeat(4))
+            for part, both in enumerate(zip(_parts(real, axes), _parts(shown, axes), strict=True)):
+                wide, narrow = (rows.std(0) for rows in both)
+                more = float((wide / narrow).log().mean().exp())
+                prior.warmth[source, part] = (prior.warmth[source, part] * more).clamp(1.0, _WARMEST)
+
+
+def _parts(rows: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+    """Latents along `axes`, and numbers."""
+    return rows[:, :-N_EXTRAS] @ axes, rows[:, -N_EXTRAS:]
+
+
+def _repeated(place: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    rhythm, lead, source = (column.repeat(4) for column in place)
+    return rhythm, lead, source
 
 
 def _standardise(prior: LatentFlow, known: dict[str, Tensor]) -> None:

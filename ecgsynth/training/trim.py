@@ -43,7 +43,7 @@ _MOST = 5.0
 #: Seconds before an R peak between which a strip shows drift rather than how its waves differ.
 _APART_S = (0.05, 0.32)
 #: Rounds of making, measuring and correcting; P waves and drift are corrected in one, between two of noise.
-PASSES, _MIDDLE = 3, 1
+PASSES, _MIDDLE = 6, 2
 
 
 def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) -> list[NDArray[np.float32]]:
@@ -121,14 +121,9 @@ def _correct(
 ) -> None:
     """Move the trims of `source` by what `made` differs from `real` in round `turn`."""
     pairs = list(zip(real, made, strict=True))
-    louder = np.median([a.hiss - b.hiss for a, b in pairs], 0)
-    before = np.array([a.before - b.before for a, b in pairs])
-    if np.isfinite(before).all(1).sum() >= fewest:
-        # Waves leave more of themselves under 12 Hz than there is noise: there P waves show how much is seen.
-        low = np.clip((14 - WINDOW_HZ) / 4, 0, 1)
-        louder = low * np.nanmedian(before, 0) + (1 - low) * louder
-    noise = _at_coefficients(louder)
-    net.noise_trim[source] = (net.noise_trim[source] + torch.from_numpy(noise)).clamp(-_MOST, _MOST)
+    for kind in (0, 1):
+        louder = torch.from_numpy(_at_coefficients(_louder(_of_kind(pairs, kind, fewest), fewest)))
+        net.noise_trim[source, kind] = (net.noise_trim[source, kind] + louder).clamp(-_MOST, _MOST)
     _correct_profiles(net, source, pairs, fewest)
     spikes = np.array([a.bursts - b.bursts for a, b in pairs])
     if np.isfinite(spikes).all(1).sum() >= fewest:
@@ -148,6 +143,25 @@ def _correct(
         net.drift_trim[source, 0] *= float(np.exp(np.clip(2 * excess, -0.4, 0.4)))
 
 
+def _of_kind(
+    pairs: list[tuple[_Measures, _Measures]], kind: int, fewest: int
+) -> list[tuple[_Measures, _Measures]]:
+    """Strips with P waves (0) or without (1); all where there are few."""
+    mine = [pair for pair in pairs if pair[0].no_p == bool(kind)]
+    return mine if len(mine) >= fewest else pairs
+
+
+def _louder(pairs: list[tuple[_Measures, _Measures]], fewest: int) -> NDArray[np.float64]:
+    """Log power ``[bins]`` by which real noise is louder."""
+    louder = np.median([a.hiss - b.hiss for a, b in pairs], 0)
+    before = np.array([a.before - b.before for a, b in pairs])
+    if np.isfinite(before).all(1).sum() < fewest:
+        return np.asarray(louder)
+    # Waves leave more of themselves under 12 Hz than there is noise: there P waves show how much is seen.
+    low = np.clip((14 - WINDOW_HZ) / 4, 0, 1)
+    return np.asarray(low * np.nanmedian(before, 0) + (1 - low) * louder)
+
+
 def _correct_profiles(
     net: StripNet, source: int, pairs: list[tuple[_Measures, _Measures]], fewest: int
 ) -> None:
@@ -156,8 +170,7 @@ def _correct_profiles(
     In the flanks of the QRS noise makes up for what a mean lacks over 50 Hz.
     """
     for kind in (0, 1):
-        mine = [pair for pair in pairs if pair[0].no_p == bool(kind)]
-        mine = mine if len(mine) >= fewest else pairs
+        mine = _of_kind(pairs, kind, fewest)
         table = net.noise_profile[source, kind]
         profile = np.array([a.profile - b.profile for a, b in mine])
         if np.isfinite(profile).all(1).sum() >= fewest:
