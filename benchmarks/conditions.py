@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 from conditions_pages import page, picture
-from conditions_parts import age_and_sex, certainty, noises, rates, ways
+from conditions_parts import age_and_sex, certainty, noises, ways
+from conditions_rates import rates
 
 from ecgsynth.checkpoint import file_sha256, shipped_weights
 

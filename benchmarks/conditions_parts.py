@@ -13,20 +13,14 @@ from numpy.typing import NDArray
 from short_training import rows_of
 
 import ecgsynth
-from ecgsynth.errors import EcgSynthError
 from ecgsynth.fidelity.calibration import load_calibration
 from ecgsynth.fidelity.delineation import delineate_many, intervals_ms
 from ecgsynth.fidelity.gate import check_record
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
-from ecgsynth.rhythms import RHYTHMS
-from ecgsynth.rpeaks import detect_r_peaks
 from ecgsynth.sampling import Sampler
 
 Array = NDArray[np.float64]
 GENERATORS = ("parametric", "cvae", "cgan")
-#: Quantiles of real people's rates that are asked for.
-RATES_AT = (0.15, 0.5, 0.85)
-PER_RATE, SECONDS = 6, 20.0
 #: What is measured of a person: name, unit. Heights over the line before the QRS.
 MEASURES = {
     "pr_ms": "PR, ms",
@@ -50,69 +44,6 @@ def interval(values: Array, rng: np.random.Generator, times: int = 1000) -> list
     """Mean and its 95 % interval by resampling."""
     means = values[rng.integers(0, len(values), (times, len(values)))].mean(1)
     return [round(float(x), 4) for x in (values.mean(), *np.quantile(means, (0.025, 0.975)))]
-
-
-def rate_of(peaks: NDArray[np.int64], fs: float) -> float:
-    return float(60 * fs / np.diff(peaks).mean()) if len(peaks) > 2 else float("nan")
-
-
-def rates(pack: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Rate asked against rate found by a detector, and the detector against marks on real strips."""
-    rng = np.random.default_rng(seed)
-    rows: dict[str, Any] = {}
-    for name, rhythm in RHYTHMS.items():
-        of = np.flatnonzero(pack["rhythm"] == name)
-        if not rhythm.has_beats or len(of) < 20:
-            continue
-        real = np.array([rate_of(_marked(pack, int(i)), 250.0) for i in rng.permutation(of)[:200]])
-        low, high = rhythm.rate
-        asked = [float(np.clip(round(np.nanquantile(real, q)), low, high)) for q in RATES_AT]
-        rows[name] = {"asked": asked, "detector": _detector_error(pack, of, rng)}
-        for generator in GENERATORS:
-            rows[name][generator] = _rate_error(generator, name, asked, seed, rng)
-        print(name, rows[name], flush=True)
-    return rows
-
-
-def _marked(pack: Mapping[str, Any], i: int) -> NDArray[np.int64]:
-    first, last = pack["beats_offsets"][i : i + 2]
-    at = pack["beats_samples"][first:last]
-    return at[(at >= pack["valid_start"][i]) & (at < pack["valid_stop"][i])].astype(np.int64)
-
-
-def _detector_error(
-    pack: Mapping[str, Any], of: NDArray[np.int64], rng: np.random.Generator
-) -> list[float] | None:
-    """Mean absolute error of the detector on strips whose beats were marked by people, each person once."""
-    known = [int(i) for i in rng.permutation(of) if pack["beats_source"][i] == "annotated"]
-    one = list({str(pack["subject"][i]): i for i in known}.values())
-    found = []
-    for i in one:
-        detected = detect_r_peaks(pack["signal"][i, 0].astype(float), 250.0)
-        found.append(abs(rate_of(detected, 250.0) - rate_of(_marked(pack, i), 250.0)))
-    errors = np.array([e for e in found if np.isfinite(e)])
-    return interval(errors, rng) if len(errors) >= 3 else None
-
-
-def _rate_error(
-    generator: str, rhythm: str, asked: list[float], seed: int, rng: np.random.Generator
-) -> dict[str, Any] | None:
-    model, errors, planned = ecgsynth.load_generator(generator), [], []
-    for k, rate in enumerate(asked):
-        try:
-            records = model.sample(rhythm, PER_RATE, seed + k, heart_rate=rate, seconds=SECONDS, noise=None)
-        except EcgSynthError:
-            return None
-        for record in records:
-            assert record.beats is not None
-            errors.append(abs(rate_of(detect_r_peaks(record.signal, record.fs), record.fs) - rate))
-            planned.append(abs(rate_of(record.beats.samples, record.fs) - rate))
-    known = np.isfinite(errors)
-    return {
-        "error": interval(np.array(errors)[known], rng),
-        "marks": interval(np.array(planned), rng),
-        "not_found": int((~known).sum()),
-    }
 
 
 def person_numbers(signals: list[Array], fs: float) -> dict[str, Array]:
