@@ -4,8 +4,8 @@
 
 The pack is one of ``scripts/pack_training_data.py``. Checkpoints stay in ``--work`` and each arm's numbers
 are written when it is done, so a run that was cut goes on where it was. Two designs, as trainings of hours
-are not to be had: parts that act throughout are taken out while the shipped cVAE trains on (the control trains on
-with everything); learning the beats first is taken out of short trainings from nothing.
+are not to be had: parts that act throughout are taken out while the shipped cVAE trains on (the control
+trains on with everything); learning the beats first is taken out of short trainings from nothing.
 """
 
 from __future__ import annotations

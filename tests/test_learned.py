@@ -10,6 +10,7 @@ import torch
 
 from ecgsynth.generators import learned
 from ecgsynth.generators.atrial_waves import atrial_waves
+from ecgsynth.generators.beat_heights import beat_heights
 from ecgsynth.generators.blocks import CONTEXT, HOP, Block, Decoder, LappedTransform, StripEmbedding
 from ecgsynth.generators.cgan import CGAN, Critic, gradient_penalty
 from ecgsynth.generators.conditions import (
@@ -22,7 +23,7 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
-from ecgsynth.generators.learned import PIECE_FRAMES, beat_heights, plan_conditions
+from ecgsynth.generators.learned import PIECE_FRAMES, plan_conditions
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.recording import heart_factor
 from ecgsynth.generators.rhythm_process import draw_plan
@@ -265,6 +266,28 @@ def test_noise_does_not_change_the_level_of_a_record() -> None:
 def test_beats_of_a_record_differ_by_a_few_percent() -> None:
     spread = [beat_heights(np.arange(12.0), np.array([-3.2, 0.6]), rng).std() for rng in rngs(200)]
     assert 0.02 < np.median(spread) < 0.06 and max(spread) < 0.3
+
+
+def test_heights_drift_over_minutes_and_differ_little_within_seconds() -> None:
+    times = np.cumsum(np.full(400, 0.8))
+    made = [beat_heights(times, np.array([-3.2, 0.0]), rng) for rng in rngs(20)]
+    near = [np.corrcoef(x[1:], x[:-1])[0, 1] for x in made]
+    assert 0.45 < np.median(near) < 0.75
+    within = np.median([x[:396].reshape(-1, 6).std(1).mean() for x in made])
+    assert within == pytest.approx(np.exp(-3.2), rel=0.4)
+    assert 1.3 * within < np.median([x.std() for x in made]) < 2.4 * within
+
+
+def test_heights_breathe_as_the_sinus_node_does() -> None:
+    at = np.cumsum(0.8 + 0.06 * np.sin(2 * np.pi * 0.27 * 0.8 * np.arange(400)))
+    breath = np.sin(2 * np.pi * 0.27 * 0.8 * np.arange(400))
+
+    def together(sinus: bool) -> float:
+        made = [beat_heights(at, np.array([-3.2, 0.0]), rng, sinus) for rng in rngs(40)]
+        return float(np.mean([abs(np.corrcoef(x, breath)[0, 1]) for x in made]))
+
+    assert together(True) > 0.13
+    assert together(False) < 0.08
 
 
 def test_atrial_beats_are_drawn_with_the_qrs_of_the_others_and_a_p_wave_of_their_own() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
+from ecgsynth.generators.beat_heights import beat_heights
 from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS
 from ecgsynth.generators.conditions import (
     HOP_FRAMES,
@@ -25,7 +26,15 @@ from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves, ventricular_
 from ecgsynth.generators.latent_prior import N_EXTRAS
 from ecgsynth.generators.noise_sway import draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
-from ecgsynth.generators.recording import WITHOUT_P, filtered, heart_factor, lively_noise, slow_parts, without_floor
+from ecgsynth.generators.recording import (
+    WITHOUT_P,
+    filtered,
+    heart_factor,
+    lively_noise,
+    slow_parts,
+    without_floor,
+)
+from ecgsynth.generators.rr_models import MODELS, sinus
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import split_wander
@@ -42,21 +51,6 @@ _PEOPLE_OF = torch.tensor(
 )
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
-
-
-def beat_heights(
-    beat_times: NDArray[np.float64], sway: NDArray[np.floating], rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Height of each beat over that of its record: breathing turns the heart, and no two beats are the same.
-
-    The SD over a record is log-normal; `sway` holds the mean and SD of its logarithm, measured on each
-    source (:func:`ecgsynth.training.noise.fit_beat_sway`).
-    """
-    sd = np.exp(sway[0] + sway[1] * rng.standard_normal())
-    hz, phase = rng.uniform(0.15, 0.35), rng.uniform(0, 2 * np.pi)
-    breathing = np.sqrt(2) * np.sin(2 * np.pi * hz * beat_times + phase)
-    own = rng.standard_normal(len(beat_times))
-    return 1 + min(sd, 0.2) * (0.85 * breathing + 0.5 * own)
 
 
 def plan_conditions(
@@ -139,7 +133,8 @@ class Learned:
         ids = self._ids(plans)
         conditions = []
         for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True):
-            heights = beat_heights(plan.beat_times, self.net.beat_sway[source].numpy(), rng)
+            sway = self.net.beat_sway[source].numpy()
+            heights = beat_heights(plan.beat_times, sway, rng, _in_sinus_rhythm(plan))
             conditions.append(plan_conditions(plan, heights * ventricular_heights(plan, rng), rng))
         pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
         pairs = [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
@@ -257,6 +252,10 @@ class Learned:
             spreads.append(spread[:, :, first:last])
         mean, spread = torch.cat(means, -1), torch.cat(spreads, 2) + trim[:, None, None]
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def _in_sinus_rhythm(plan: Plan) -> bool:
+    return all(MODELS.get(episode.rhythm or "") is sinus for episode in plan.episodes)
 
 
 def _with_waves(

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgsynth.batches import StripBatches, Strips
+from ecgsynth.generators.beat_heights import beat_heights
 from ecgsynth.generators.blocks import HOP
 from ecgsynth.generators.conditions import make_conditions
 from ecgsynth.generators.cvae import encode
@@ -29,7 +30,7 @@ from ecgsynth.generators.hiss import (
     nearest_beats,
     noise_power,
 )
-from ecgsynth.generators.learned import ROWS, Learned, beat_heights
+from ecgsynth.generators.learned import ROWS, Learned
 from ecgsynth.generators.oscillation import middle_beat, noise_of
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.strip_net import StripNet
