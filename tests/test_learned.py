@@ -290,6 +290,19 @@ def test_heights_breathe_as_the_sinus_node_does() -> None:
     assert together(False) < 0.08
 
 
+def test_fusion_beats_of_tachycardia_are_part_ventricular_part_conducted() -> None:
+    plan = draw_plan(Request((("vt", 6.0),), ("II",), "vfdb"), np.random.default_rng(0))
+    symbols = ["V"] * len(plan.symbols)
+    symbols[8] = "F"
+    mixed = replace(plan, symbols=tuple(symbols))
+    made = plan_conditions(mixed, rng=np.random.default_rng(1)).fine
+    at = round(float(plan.beat_times[8]) * PLAN_FS)
+    parts = [made[BEAT_CLASSES.index(kind), at - 2 : at + 3].max() for kind in ("F", "N")]
+    assert 0.1 < parts[0] < 0.7 and sum(parts) == pytest.approx(1.1, abs=0.15)
+    paced = replace(mixed, episodes=tuple(replace(e, rhythm="paced") for e in plan.episodes))
+    assert plan_conditions(paced, rng=np.random.default_rng(1)).fine[0].max() == 0.0
+
+
 def test_atrial_beats_are_drawn_with_the_qrs_of_the_others_and_a_p_wave_of_their_own() -> None:
     request = Request((("nsr", 6.0),), ("II",), "ptbxl", ectopy=0.0)
     plan = draw_plan(request, np.random.default_rng(0))

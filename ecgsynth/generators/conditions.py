@@ -91,7 +91,7 @@ def make_conditions(
     n = len(osc_phase)
     fine = np.zeros((N_FINE, n), np.float32)
     k = len(BEAT_CLASSES)
-    _add_bumps(fine[:k], beat_times, classes, np.ones(len(beat_times)) if heights is None else heights)
+    add_bumps(fine[:k], beat_times, classes, np.ones(len(beat_times)) if heights is None else heights)
     t = np.arange(n) / PLAN_FS
     edges = np.concatenate([[-np.inf], beat_times, [np.inf]])
     last = np.searchsorted(beat_times, t, side="right")
@@ -103,12 +103,13 @@ def make_conditions(
     return Conditions(fine, _coarse(beat_times, classes, n // PATCH), rhythm)
 
 
-def _add_bumps(
+def add_bumps(
     channels: NDArray[np.float32],
     beat_times: NDArray[np.float64],
     classes: NDArray[np.int64],
     heights: NDArray[np.float64],
 ) -> None:
+    """Add a bump of each beat's height to the channel ``fine[class]`` ``[classes, samples]``."""
     reach = np.arange(-10, 11)
     centre = np.rint(beat_times * PLAN_FS).astype(np.int64)
     where = centre[:, None] + reach

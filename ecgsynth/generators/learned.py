@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
-from ecgsynth.generators.beat_heights import beat_heights
+from ecgsynth.generators.beat_heights import beat_heights, fused
 from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS
 from ecgsynth.generators.conditions import (
     HOP_FRAMES,
     PATCH,
     RHYTHM_INDEX,
     Conditions,
+    add_bumps,
     beat_class,
     make_conditions,
     rhythm_per_frame,
@@ -58,7 +59,8 @@ def plan_conditions(
 ) -> Conditions:
     """Conditions of a plan, padded at the end to whole hops of the noise transform.
 
-    `rng` draws what is left of the P waves of atrial ectopic beats; without it they keep theirs.
+    `rng` draws what is left of the P waves of atrial ectopic beats, and of fusion beats how much is which;
+    without it the former keep theirs and the latter are the network's.
     """
     padded = -(-plan.n_samples // HOP) * HOP
     extra = padded - plan.n_samples
@@ -66,8 +68,15 @@ def plan_conditions(
     amplitude = np.pad(plan.osc_amplitude, (0, extra), mode="edge")
     classes = np.array([beat_class(symbol) for symbol in drawn_symbols(plan)], np.int64)
     rhythm = rhythm_per_frame(plan.episodes, padded)
+    if rng is None:
+        return make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
+    heights = np.ones(len(classes)) if heights is None else heights.copy()
+    which, ventricular, conducted = fused(plan, rng)
+    conducted = conducted * heights[which]
+    heights[which] *= ventricular
     made = make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
-    return made if rng is None else replace(made, p_lost=lost_p_waves(plan, padded // PATCH, rng))
+    add_bumps(made.fine, plan.beat_times[which], np.zeros_like(which), conducted)
+    return replace(made, p_lost=lost_p_waves(plan, padded // PATCH, rng))
 
 
 class Learned:
