@@ -127,7 +127,8 @@ def fit_kind(
     gaps = [gains[sources[0], lead] - gains["ptbxl", lead] for lead in leads]
 
     def over_sources(name: str) -> Any:
-        return round_all(np.tensordot(shares, tables[name][index].astype(float), 1))
+        table = tables[name][:, 0] if name.startswith("noise_") else tables[name]
+        return round_all(np.tensordot(shares, table[index].astype(float), 1))
 
     return {
         "sources": [*sources, *SAME_GAIN.get(kind, ())],

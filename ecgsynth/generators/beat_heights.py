@@ -22,6 +22,8 @@ _CHANCE, _BREATHING, _SLOW_S = 0.15, 0.15, 10.0
 _OVER_STRIP = 1.3
 #: Largest SD over 5 s, and the lowest and highest beat.
 _MOST_SD, _LIMITS = 0.2, (0.3, 1.9)
+#: Most that a beat is bent: a bump of one sample's SD stays one.
+_MOST_BENT = 0.9
 #: Breaths per second, and how much one breath differs from the next (SD).
 _BREATHS, _UNEVEN = (0.15, 0.35), 0.04
 #: Largest share of the breathing in heights that goes with that in RR. Coherence of the two at the rate of
@@ -72,6 +74,15 @@ def fused(plan: Plan, rng: np.random.Generator) -> tuple[NDArray[np.int64], Arra
     which = np.flatnonzero(within & (np.array(plan.symbols) == "F"))
     share = rng.uniform(*_FUSED, len(which)) if len(which) else np.zeros(0)
     return which, share, _FUSED_SUM - share
+
+
+def beat_bends(n: int, sway: NDArray[np.floating], rng: np.random.Generator) -> Array:
+    """How much blunter each of `n` beats is than that of its record; see `make_conditions`.
+
+    `sway` ``[2]`` is the median over records of the SD within one, and the SD of its logarithm.
+    """
+    sd = float(sway[0]) * np.exp(float(sway[1]) * rng.standard_normal())
+    return np.clip(sd * rng.standard_normal(n), -_MOST_BENT, _MOST_BENT)
 
 
 def _slow(beat_times: Array, rng: np.random.Generator) -> Array:

@@ -73,6 +73,7 @@ def make_conditions(
     osc_amplitude: NDArray[np.float32],
     rhythm: NDArray[np.int64],
     heights: NDArray[np.float64] | None = None,
+    bends: NDArray[np.float64] | None = None,
 ) -> Conditions:
     """Conditions of one strip at `PLAN_FS`.
 
@@ -87,11 +88,14 @@ def make_conditions(
     rhythm : int64 array [samples // PATCH]
     heights : float64 array [beats], optional
         Height of each beat over that of its record, 1 by default.
+    bends : float64 array [beats], optional
+        How much blunter each beat is: the share of its second derivative that is added, in samples squared;
+        below 0, sharper.
     """
     n = len(osc_phase)
     fine = np.zeros((N_FINE, n), np.float32)
     k = len(BEAT_CLASSES)
-    add_bumps(fine[:k], beat_times, classes, np.ones(len(beat_times)) if heights is None else heights)
+    add_bumps(fine[:k], beat_times, classes, np.ones(len(beat_times)) if heights is None else heights, bends)
     t = np.arange(n) / PLAN_FS
     edges = np.concatenate([[-np.inf], beat_times, [np.inf]])
     last = np.searchsorted(beat_times, t, side="right")
@@ -108,12 +112,17 @@ def add_bumps(
     beat_times: NDArray[np.float64],
     classes: NDArray[np.int64],
     heights: NDArray[np.float64],
+    bends: NDArray[np.float64] | None = None,
 ) -> None:
     """Add a bump of each beat's height to the channel ``fine[class]`` ``[classes, samples]``."""
     reach = np.arange(-10, 11)
     centre = np.rint(beat_times * PLAN_FS).astype(np.int64)
     where = centre[:, None] + reach
-    bump = heights[:, None] * np.exp(-0.5 * ((where / PLAN_FS - beat_times[:, None]) / _BUMP_SD_S) ** 2)
+    square = ((where / PLAN_FS - beat_times[:, None]) / _BUMP_SD_S) ** 2
+    bump = heights[:, None] * np.exp(-0.5 * square)
+    if bends is not None:
+        # The second derivative of a bump whose SD is one sample.
+        bump *= 1 + bends[:, None] * (square - 1)
     inside = (where >= 0) & (where < channels.shape[1])
     rows = np.broadcast_to(classes[:, None], where.shape)
     np.add.at(channels, (rows[inside], where[inside]), bump[inside].astype(np.float32))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
-from ecgsynth.generators.beat_heights import beat_heights, fused
+from ecgsynth.generators.beat_heights import beat_bends, beat_heights, fused
 from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS
 from ecgsynth.generators.conditions import (
     HOP_FRAMES,
@@ -28,9 +28,9 @@ from ecgsynth.generators.latent_prior import N_EXTRAS
 from ecgsynth.generators.noise_sway import draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
 from ecgsynth.generators.recording import (
-    WITHOUT_P,
     filtered,
     heart_factor,
+    kind_of,
     lively_noise,
     slow_parts,
     without_floor,
@@ -55,7 +55,10 @@ PIECE_FRAMES = 1024
 
 
 def plan_conditions(
-    plan: Plan, heights: NDArray[np.float64] | None = None, rng: np.random.Generator | None = None
+    plan: Plan,
+    heights: NDArray[np.float64] | None = None,
+    bends: NDArray[np.float64] | None = None,
+    rng: np.random.Generator | None = None,
 ) -> Conditions:
     """Conditions of a plan, padded at the end to whole hops of the noise transform.
 
@@ -69,12 +72,12 @@ def plan_conditions(
     classes = np.array([beat_class(symbol) for symbol in drawn_symbols(plan)], np.int64)
     rhythm = rhythm_per_frame(plan.episodes, padded)
     if rng is None:
-        return make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
+        return make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights, bends)
     heights = np.ones(len(classes)) if heights is None else heights.copy()
     which, ventricular, conducted = fused(plan, rng)
     conducted = conducted * heights[which]
     heights[which] *= ventricular
-    made = make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights)
+    made = make_conditions(plan.beat_times, classes, phase, amplitude, rhythm, heights, bends)
     add_bumps(made.fine, plan.beat_times[which], np.zeros_like(which), conducted)
     return replace(made, p_lost=lost_p_waves(plan, padded // PATCH, rng))
 
@@ -141,10 +144,13 @@ class Learned:
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         ids = self._ids(plans)
         conditions = []
-        for plan, rng, source in zip(plans, rngs, ids[2].tolist(), strict=True):
-            sway = self.net.beat_sway[source].numpy()
+        for plan, rng, rhythm, source in zip(plans, rngs, ids[0].numpy(), ids[2].tolist(), strict=True):
+            kind = kind_of(rhythm[None])
+            sway = self.net.beat_sway[source, kind].numpy()
             heights = beat_heights(plan.beat_times, sway, rng, _in_sinus_rhythm(plan))
-            conditions.append(plan_conditions(plan, heights * ventricular_heights(plan, rng), rng))
+            heights *= ventricular_heights(plan, rng)
+            bends = beat_bends(len(heights), self.net.beat_bend[source, kind].numpy(), rng)
+            conditions.append(plan_conditions(plan, heights, bends, rng))
         pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
         pairs = [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
         if len(self.config.outputs) == 1:
@@ -181,10 +187,10 @@ class Learned:
         frames = conditions[0].coarse.shape[1]
         latent = _filled(filled, latents)[0]
         record = self.net.decoder.record(*_filled(filled, *ids), latent[:, : self.config.latent + 1])
-        sway = [self.net.noise_sway[source].numpy() for source in sources]
+        kinds = [kind_of(made.rhythm) for made in conditions]
+        sway = list(self.net.noise_sway[sources, kinds].numpy())
         gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
-        without_p = [int(WITHOUT_P[made.rhythm].mean() > 0.5) for made in conditions]
-        trims = _filled(filled, self.net.noise_trim[sources, without_p], self.net.p_gain[sources])
+        trims = _filled(filled, self.net.noise_trim[sources, kinds], self.net.p_gain[sources])
         mean, noise = self._decode(conditions, record, latent[:, -1 - N_COLOURS :], gauss, *trims)
         fast_noise = lively_noise(self.net, noise[:rows, :, :n].numpy(), conditions, sources, rngs)
         gain, wander, offset, drift = latent[:rows, self.config.latent : -1 - N_COLOURS].numpy().T

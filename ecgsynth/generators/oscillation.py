@@ -141,6 +141,10 @@ def noise_of(
     return rest.astype(np.float32), known
 
 
+#: Seconds by which a beat's label may lie beside its peak.
+_MOVED_S = 0.016
+
+
 def beat_height_sd(
     signal: NDArray[np.floating], times: NDArray[np.float64], classes: NDArray[np.int64], fs: float
 ) -> float:
@@ -160,6 +164,37 @@ def beat_height_sd(
     median = np.median(beats, axis=1)
     gain = np.einsum("lbw,lw->b", beats, median) / max(float((median**2).sum()), 1e-9)
     return float(gain.std() / max(abs(float(gain.mean())), 1e-6))
+
+
+def beat_bend_sd(
+    signal: NDArray[np.floating], times: NDArray[np.float64], classes: NDArray[np.int64], fs: float
+) -> float:
+    """How much blunter one beat of a strip is than another; NaN where not nearly all beats are normal.
+
+    Robust SD over beats of the coefficient, in samples squared, of the second derivative of the median QRS
+    (70 ms around the R peak), when each beat is made of the QRS, its two derivatives and a line. Beats are
+    moved by up to `_MOVED_S` first, to where they are most like the median: labels are not always on the peak.
+    """
+    reach, moved = int(0.07 * fs), int(_MOVED_S * fs)
+    at = np.rint(times * fs).astype(np.int64)
+    inside = (at >= reach + moved) & (at < signal.shape[-1] - reach - moved)
+    mine = at[inside & (classes == 0)]
+    if len(mine) < max(5, 0.8 * inside.sum()):
+        return float("nan")
+    window = np.arange(-reach, reach + 1)
+    steps = np.arange(-moved, moved + 1)
+    tried = signal[:, mine[:, None, None] + steps[:, None] + window].astype(np.float64)
+    tried -= tried.mean(-1, keepdims=True)
+    like = np.einsum("lbsw,lw->bs", tried, np.median(tried[:, :, moved], axis=1))
+    beats = tried[:, np.arange(len(mine)), like.argmax(1)]
+    median = np.median(beats, axis=1)
+    slope = np.gradient(median, axis=1)
+    line = np.broadcast_to(np.linspace(-1, 1, median.shape[1]), median.shape)
+    # Leads one after the other: a beat is blunter in all of them at once.
+    shapes = [median, slope, np.gradient(slope, axis=1), line, np.ones_like(line)]
+    basis = np.stack([x.ravel() for x in shapes], 1)
+    found = np.linalg.lstsq(basis, beats.transpose(0, 2, 1).reshape(len(basis), -1), rcond=None)[0][2]
+    return float(1.4826 * np.median(np.abs(found - np.median(found))))
 
 
 def middle_beat(beats: NDArray[np.float64]) -> NDArray[np.float64]:

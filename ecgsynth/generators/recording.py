@@ -16,7 +16,12 @@ from ecgsynth.generators.wander import draw_drift, draw_wander
 from ecgsynth.rhythms import RHYTHMS
 
 #: Whether a rhythm has no P waves, by `RHYTHM_INDEX`.
-WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
+_WITHOUT_P = np.array([RHYTHMS[name].p_wave == "forbidden" for name in RHYTHM_INDEX])
+
+
+def kind_of(rhythm: NDArray[np.int64]) -> int:
+    """Row of a fitted table for a strip: 1 where most frames are of a rhythm without P waves, else 0."""
+    return int(_WITHOUT_P[rhythm].mean() > 0.5)
 
 
 def lively_noise(
@@ -38,7 +43,7 @@ def lively_noise(
     for row, made, source, rng in zip(range(len(noise)), conditions, sources, rngs, strict=True):
         offset = np.where(made.fine[ahead] <= made.fine[last], -made.fine[ahead], made.fine[last])[:n]
         near = np.exp(_near_beats(offset, made.rhythm, net.noise_profile[source].numpy()))
-        bursts = draw_bursts(n, net.noise_bursts[source].numpy(), rng)
+        bursts = draw_bursts(n, net.noise_bursts[source, kind_of(made.rhythm)].numpy(), rng)
         steady[row] += near * (bursts[0] * middle[row] + bursts[1] * high[row])
     return steady.astype(np.float32)
 
@@ -66,7 +71,7 @@ def _near_beats(
 
     `rhythm` is that of each frame, `profiles` ``[2, knots]`` are those at `PROFILE_S`.
     """
-    without = WITHOUT_P[rhythm]
+    without = _WITHOUT_P[rhythm]
     if without.all() or not without.any():
         return np.interp(offset, PROFILE_S, profiles[int(without.all())])
     conducted, alone = (np.interp(offset, PROFILE_S, profile) for profile in profiles)

@@ -59,6 +59,7 @@ class StripNet(nn.Module):
     beat_trim: Tensor
     p_gain: Tensor
     beat_sway: Tensor
+    beat_bend: Tensor
 
     def __init__(self, config: LearnedConfig) -> None:
         super().__init__()
@@ -71,14 +72,16 @@ class StripNet(nn.Module):
         self.register_buffer("wander_power", torch.full((sources, len(WANDER_HZ)), 1.0 / len(WANDER_HZ)))
         self.register_buffer("drift_power", torch.full((sources, len(DRIFT_HZ)), 1.0 / len(DRIFT_HZ)))
         self.register_buffer("drift_sway", torch.zeros(sources, 2))
-        self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 1))
+        # Tables with 2 after the sources: rhythms that have P waves, and those that have none.
+        self.register_buffer("beat_sway", torch.tensor([[-3.2, 0.6]]).repeat(sources, 2, 1))
+        self.register_buffer("beat_bend", torch.tensor([[0.0, 0.5]]).repeat(sources, 2, 1))
         self.register_buffer("noise_trim", torch.zeros(sources, 2, HOP))
         self.register_buffer("noise_profile", torch.zeros(sources, 2, len(PROFILE_S)))
         self.register_buffer("drift_trim", torch.tensor([[1.0, 0.0]]).repeat(sources, 1))
         self.register_buffer("p_gain", torch.ones(sources))
         self.register_buffer("beat_trim", torch.zeros(sources, len(WINDOW_HZ)))
-        self.register_buffer("noise_bursts", torch.zeros(sources, 2))
-        self.register_buffer("noise_sway", torch.zeros(sources, len(SWAY_FROM), 2))
+        self.register_buffer("noise_bursts", torch.zeros(sources, 2, 2))
+        self.register_buffer("noise_sway", torch.zeros(sources, 2, len(SWAY_FROM), 2))
 
 
 def demographics_vector(age: float | None, sex: str | None) -> list[float]:

@@ -157,8 +157,9 @@ def fit_sources(
     # What sways over hops (of power: a quarter of that in log amplitude) is not a burst.
     left = np.clip(burst_variance - np.square(sway[:, 1:bands, 0]) / 4, 0, MOST_BURSTS**2)
     return {
-        "noise_sway": sway[:, :bands],
-        "noise_bursts": np.sqrt(left).astype(np.float32),
+        # Rhythms with P waves and without: the same, until `fit_trim` tells them apart.
+        "noise_sway": np.repeat(sway[:, None, :bands], 2, 1),
+        "noise_bursts": np.repeat(np.sqrt(left).astype(np.float32)[:, None], 2, 1),
         "drift_sway": sway[:, bands],
         "drift_power": power,
     }
@@ -192,9 +193,10 @@ def _strip_moments(
 
 @torch.no_grad()
 def fit_beat_sway(net: StripNet, strips: Strips, *, seed: int, most: int = 240) -> NDArray[np.float32]:
-    """Mean and SD ``[sources, 2]`` over records of the log SD of beat heights within a record.
+    """Mean and SD ``[sources, 2, 2]`` over records of the log SD of beat heights within a record.
 
-    Heights vary in what the decoder and its noise make of a record, too: the variance of that is taken off.
+    The same of rhythms with P waves and without, until `fit_trim` tells them apart. Heights vary in what the
+    decoder and its noise make of a record, too: the variance of that is taken off.
     A source with fewer than ten records to measure gets what all of them show.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(5,)))
@@ -205,7 +207,8 @@ def fit_beat_sway(net: StripNet, strips: Strips, *, seed: int, most: int = 240) 
         for first in range(0, len(rows), 24):
             pairs += _height_sds(net, strips, batches, rows[first : first + 24], rng)
     everyone = [pair for pairs in found.values() for pair in pairs]
-    return np.array([_sway_of(p if len(p) >= 10 else everyone) for p in found.values()], np.float32)
+    table = np.array([_sway_of(p if len(p) >= 10 else everyone) for p in found.values()], np.float32)
+    return np.repeat(table[:, None], 2, 1)
 
 
 def _sway_of(pairs: list[tuple[float, float]]) -> tuple[float, float]:

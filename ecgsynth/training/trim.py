@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgsynth.batches import StripBatches, Strips
-from ecgsynth.generators.beat_heights import beat_heights
+from ecgsynth.generators.beat_heights import beat_bends, beat_heights
 from ecgsynth.generators.blocks import HOP
 from ecgsynth.generators.conditions import make_conditions
 from ecgsynth.generators.cvae import encode
@@ -31,8 +31,10 @@ from ecgsynth.generators.hiss import (
     noise_power,
 )
 from ecgsynth.generators.learned import ROWS, Learned
-from ecgsynth.generators.oscillation import middle_beat, noise_of
+from ecgsynth.generators.noise_sway import SWAY_FROM
+from ecgsynth.generators.oscillation import beat_bend_sd, beat_height_sd, middle_beat, noise_of
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.recording import kind_of
 from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.generators.templates import P_WINDOW
 from ecgsynth.generators.wander import split_drift, split_wander
@@ -41,6 +43,10 @@ from ecgsynth.training.noise import MOST_BURSTS
 
 #: Largest correction of a log variance: a source of 100 Hz has nothing over 50 Hz, and no head says so.
 _MOST = 5.0
+#: Largest SD of how blunt beats are: what is more is how labels scatter around the peaks (mitdb).
+_MOST_BEND = 0.22
+#: Largest SD of the log power of noise over hops.
+_MOST_SWAY = 2.0
 #: Seconds before an R peak between which a strip shows drift rather than how its waves differ.
 _APART_S = (0.05, 0.32)
 #: Rounds of making, measuring and correcting; P waves and drift are corrected in one, between two of noise.
@@ -61,9 +67,11 @@ def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) ->
         conditions = []
         for row, noise in zip(own, rngs, strict=True):
             times, classes = strips.beats[row]
-            heights = beat_heights(times, net.beat_sway[strips.source[row]].numpy(), noise)
             phase, amplitude, frames = strips.phase[row], strips.amplitude[row], strips.frames[row]
-            conditions.append(make_conditions(times, classes, phase, amplitude, frames, heights))
+            sway = net.beat_sway[strips.source[row], kind_of(frames)].numpy()
+            heights = beat_heights(times, sway, noise)
+            bends = beat_bends(len(times), net.beat_bend[strips.source[row], kind_of(frames)].numpy(), noise)
+            conditions.append(make_conditions(times, classes, phase, amplitude, frames, heights, bends))
         ids = [torch.from_numpy(x[own]) for x in (strips.lead, strips.source, strips.demographics)]
         made = model.compose(conditions, ids, latents, rngs, strips.fast.shape[-1])
         out += [x[:, : strips.usable[row]] for (x, _), row in zip(made, own, strict=True)]
@@ -123,13 +131,11 @@ def _correct(
     """Move the trims of `source` by what `made` differs from `real` in round `turn`."""
     pairs = list(zip(real, made, strict=True))
     for kind in (0, 1):
-        louder = torch.from_numpy(_at_coefficients(_louder(_of_kind(pairs, kind, fewest), fewest)))
+        mine = _of_kind(pairs, kind, fewest)
+        louder = torch.from_numpy(_at_coefficients(_louder(mine, fewest)))
         net.noise_trim[source, kind] = (net.noise_trim[source, kind] + louder).clamp(-_MOST, _MOST)
+        _correct_variation(net, source, kind, mine, fewest)
     _correct_profiles(net, source, pairs, fewest)
-    spikes = np.array([a.bursts - b.bursts for a, b in pairs])
-    if np.isfinite(spikes).all(1).sum() >= fewest:
-        more = net.noise_bursts[source].square() + torch.from_numpy(np.nanmedian(spikes, 0))
-        net.noise_bursts[source] = more.clamp(0, MOST_BURSTS**2).sqrt()
     net.beat_trim[source] = (net.beat_trim[source] + torch.from_numpy(_beat_gain(real, made, fewest))).clamp(
         -0.6, 1.5
     )
@@ -161,6 +167,39 @@ def _louder(pairs: list[tuple[_Measures, _Measures]], fewest: int) -> NDArray[np
     # Waves leave more of themselves under 12 Hz than there is noise: there P waves show how much is seen.
     low = np.clip((14 - WINDOW_HZ) / 4, 0, 1)
     return np.asarray(low * np.nanmedian(before, 0) + (1 - low) * louder)
+
+
+def _correct_variation(
+    net: StripNet, source: int, kind: int, pairs: list[tuple[_Measures, _Measures]], fewest: int
+) -> None:
+    """Bursts and sway of noise, and the sway of the heights of beats, by their variances."""
+    spikes = np.array([a.bursts - b.bursts for a, b in pairs])
+    if np.isfinite(spikes).all(1).sum() >= fewest:
+        more = net.noise_bursts[source, kind].square() + torch.from_numpy(np.nanmedian(spikes, 0))
+        net.noise_bursts[source, kind] = more.clamp(0, MOST_BURSTS**2).sqrt()
+    swaying = np.array([a.sway - b.sway for a, b in pairs])
+    if np.isfinite(swaying).all(1).sum() >= fewest:
+        table = net.noise_sway[source, kind]
+        more = table[:, 0].square() + 0.7 * torch.from_numpy(np.nanmedian(swaying, 0)).float()
+        table[:, 0] = more.clamp(0, _MOST_SWAY**2).sqrt()
+    heights = [(a.height_sd, b.height_sd) for a, b in pairs]
+    sway = net.beat_sway[source, kind]
+    sway[0] = float(np.log(_sd_that_shows(float(sway[0].exp()), heights, fewest, (0.01, 0.15))))
+    bends = [(a.bend_sd, b.bend_sd) for a, b in pairs]
+    bend = net.beat_bend[source, kind]
+    bend[0] = _sd_that_shows(float(bend[0]), bends, fewest, (0.0, _MOST_BEND))
+
+
+def _sd_that_shows(
+    drawn: float, pairs: list[tuple[float, float]], fewest: int, limits: tuple[float, float]
+) -> float:
+    """SD to draw instead of `drawn`, so that those measured on what is made become those of real strips."""
+    known = np.array(pairs)
+    known = known[np.isfinite(known).all(1)]
+    if len(known) < fewest:
+        return drawn
+    real, made = np.median(known, 0)
+    return float(np.sqrt(np.clip(drawn**2 + 0.7 * (real**2 - made**2), *np.square(limits))))
 
 
 def _correct_profiles(
@@ -203,7 +242,8 @@ class _Measures:
 
     Log power ``[bins]`` of noise far from beats, its profile, the power before beats; drift over gain, as RMS
     before beats and as `Strips` has it; power of the middle QRS and the middle P wave; `flank_power` and
-    `burstiness`; whether its rhythm has no P waves.
+    `burstiness`; variance of the log power of noise; SD over beats of
+    their heights and of how blunt they are; whether its rhythm has no P waves.
     """
 
     hiss: NDArray[np.float64]
@@ -215,6 +255,9 @@ class _Measures:
     p: NDArray[np.float64]
     flanks: NDArray[np.float64]
     bursts: NDArray[np.float64]
+    sway: NDArray[np.float64]
+    height_sd: float
+    bend_sd: float
     no_p: bool
 
 
@@ -250,7 +293,19 @@ def _measure(strips: Strips, row: int, signal: NDArray[np.float32]) -> _Measures
     beat = _beat_power(signal, times, classes)
     far, before = hiss_spectrum(power, quiet).mean(0), _before_beats(rest, times)
     flanks, bursts = flank_power(signal, times), burstiness(fast, quiet)
-    return _Measures(far, profile, before, drift, drift_all, beat, p, flanks, bursts, no_p)
+    swaying = _sway(power, quiet)
+    varying = [measure(signal, times, classes, PLAN_FS) for measure in (beat_height_sd, beat_bend_sd)]
+    return _Measures(far, profile, before, drift, drift_all, beat, p, flanks, bursts, swaying, *varying, no_p)
+
+
+def _sway(power: NDArray[np.float64], quiet: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Variance ``[bands]`` over quiet windows of the log power of noise in each band of `SWAY_FROM`."""
+    if quiet.sum() < 4:
+        return np.full(len(SWAY_FROM), np.nan)
+    starts = np.searchsorted(WINDOW_HZ, np.array(SWAY_FROM) * PLAN_FS / 2 / HOP)
+    log_power = np.log(power[:, quiet] + 1e-9)
+    bands = [part.mean((0, 2)) for part in np.split(log_power, starts[1:], axis=2)]
+    return np.array([np.var(band) for band in bands])
 
 
 def _before_beats(rest: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:
