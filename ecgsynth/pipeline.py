@@ -89,6 +89,8 @@ class GenerateOptions(Wish):
         asked = {key: value for key, value in vars(self.wish()).items() if key not in ("rhythm", "seconds")}
         asked |= {key: getattr(self, key) for key in ("generator", "records", "shard", "max_redraws")}
         said = {"weights": digest, "copies": copies, "version": __version__}
+        if self.wish().in_turn:
+            said["in_turn"] = self.rhythm
         return {**asked, "script": self.wish().script(), **said}
 
     def crew(self) -> Engine:
@@ -343,7 +345,7 @@ def _card_rows(
     span = options.span()
     turned_down = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items()))
     return {
-        "Rhythm": ", ".join(f"{name} {seconds:g} s" for name, seconds in wish.script()),
+        "Rhythm": wish.said(),
         "Records": len(span),
         **({"Shard": _shard(options)} if options.shard else {}),
         "Leads": ", ".join(wish.leads) if wish.leads else "as the training people's",

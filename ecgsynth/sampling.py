@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ecgsynth.checkpoint import file_sha256, load_checkpoint, shipped_weights
 from ecgsynth.errors import CheckpointError, OptionError
 from ecgsynth.generators import GENERATORS
+from ecgsynth.generators.episodes import draw_episodes
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.recorders import as_recorded, load_recorders, quantised
 from ecgsynth.generators.rhythm_process import draw_plan
@@ -174,6 +175,8 @@ class Sampler:
             else draw_place(wish, main, metadata, rng)
         )
         age, sex = draw_demographics(metadata.get("demographics", {}), main, source, rng)
+        if wish.in_turn:
+            script = draw_episodes(script[0][0], script[1][0], wish.seconds, rng)
         return Request(
             script=script,
             leads=INDEPENDENT_LEADS if wish.twelve else (lead,),

@@ -13,6 +13,9 @@ _SECONDS_RANGE = (2.0, 3600.0)
 #: What a recording's noise can be asked to be: none, or that of a kind of machine.
 NOISES = ("clean", "holter", "handheld", "12lead")
 _SNR_RANGE_DB = (-10.0, 60.0)
+#: Rhythms that come and go, and the shortest record in s that shows it.
+_PAROXYSMAL = ("afib", "aflutter")
+_SHORTEST_TURNS_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Wish:
     Attributes
     ----------
     rhythm : str
-        A rhythm in any spelling, or a script ``nsr:30,afib:60,nsr:30`` of rhythms and seconds.
+        A rhythm in any spelling, a script ``nsr:30,afib:60,nsr:30`` of rhythms and seconds, or ``nsr~afib``:
+        atrial fibrillation or flutter that comes and goes, with episodes as long as people have them.
     seconds : float
         Duration where `rhythm` is not a script, 2 to 3600.
     fs : float
@@ -69,19 +73,46 @@ class Wish:
         return self.leads == TWELVE_LEADS
 
     def script(self) -> tuple[tuple[str, float], ...]:
-        """Canonical rhythm and seconds of each episode.
+        """Canonical rhythm and seconds of each episode; of rhythms in turn, both with half of the time.
 
         Raises
         ------
         OptionError
             If a rhythm is unknown, a duration is no number, or the whole is not 2 to 3600 s long.
         """
-        script = tuple(self._episode(part) for part in self.rhythm.split(","))
+        if self.in_turn:
+            script = self._turns()
+        else:
+            script = tuple(self._episode(part) for part in self.rhythm.split(","))
         total = sum(seconds for _, seconds in script)
         low, high = _SECONDS_RANGE
         if not low <= total <= high:
             raise OptionError(f"--seconds: a record of {total:g} s; allowed are {low:g} to {high:g} s.")
         return script
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether two rhythms take turns, in each record at other times."""
+        return "~" in self.rhythm
+
+    def _turns(self) -> tuple[tuple[str, float], ...]:
+        names = [find_rhythm(part).name for part in self.rhythm.split("~")]
+        if len(names) != 2 or sum(name in _PAROXYSMAL for name in names) != 1:
+            raise OptionError(
+                f"--rhythm {self.rhythm}: AF or flutter and one other rhythm can take turns, as in nsr~afib; "
+                "write a script such as nsr:30,vt:10,nsr:30."
+            )
+        if self.seconds < _SHORTEST_TURNS_S:
+            raise OptionError(
+                f"--seconds {self.seconds:g}: {self.rhythm} needs {_SHORTEST_TURNS_S:g} to 3600 s."
+            )
+        return tuple((name, self.seconds / 2) for name in names)
+
+    def said(self) -> str:
+        """Rhythms and seconds in words."""
+        if self.in_turn:
+            return f"{' and '.join(name for name, _ in self.script())} in turn, {self.seconds:g} s"
+        return ", ".join(f"{name} {seconds:g} s" for name, seconds in self.script())
 
     def check_noise(self) -> None:
         """Refuse noise that cannot be made.

@@ -268,6 +268,15 @@ def test_beats_of_a_record_differ_by_a_few_percent() -> None:
     assert 0.02 < np.median(spread) < 0.06 and max(spread) < 0.3
 
 
+def test_a_paroxysm_is_had_by_somebody_who_has_p_waves() -> None:
+    net = untrained(SINGLE).eval()
+    request = Request((("nsr", 4.0), ("afib", 8.0)), SINGLE.leads[:1], SINGLE.sources[0])
+    mixed = draw_plan(request, np.random.default_rng(0))
+    alone = draw_plan(replace(request, script=(("afib", 12.0),)), np.random.default_rng(0))
+    rhythms = CVAE(net)._ids([mixed, alone])[0].tolist()
+    assert [list(RHYTHMS)[k] for k in rhythms] == ["nsr", "afib"]
+
+
 def test_heights_drift_over_minutes_and_differ_little_within_seconds() -> None:
     times = np.cumsum(np.full(400, 0.8))
     made = [beat_heights(times, np.array([-3.2, 0.0]), rng) for rng in rngs(20)]

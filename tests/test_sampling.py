@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from ecgsynth.checkpoint import save_checkpoint
 from ecgsynth.errors import CheckpointError, OptionError, TooFewPeopleError
 from ecgsynth.generators import GENERATORS
+from ecgsynth.generators.episodes import draw_episodes
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet
 from ecgsynth.population import check_people
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS
@@ -88,6 +90,27 @@ def test_a_script_changes_rhythm_where_it_says() -> None:
     assert record.n_samples == 2625
 
 
+def test_paroxysms_come_and_go_in_each_record_at_other_times() -> None:
+    records = load_generator("parametric").sample("nsr~af", 4, seconds=120.0)
+    marks = [[e.start for e in r.episodes] for r in records]
+    assert len({tuple(m) for m in marks}) == 4
+    for record in records:
+        names = [e.rhythm for e in record.episodes]
+        assert names[0] == "nsr" and "afib" in names
+        assert all(a != b for a, b in pairwise(names))
+        assert record.n_samples == record.episodes[-1].stop == 30000
+        assert all(e.stop - e.start >= 2 * 250 for e in record.episodes[1:])
+
+
+def test_paroxysms_last_as_long_as_in_people() -> None:
+    drawn = [draw_episodes("nsr", "afib", 1800.0, np.random.default_rng(i)) for i in range(200)]
+    medians = [np.median([s for name, s in script if name == "afib"]) for script in drawn]
+    assert 15 < np.median(medians) < 45
+    assert np.quantile(medians, 0.1) < 9 and np.quantile(medians, 0.9) > 60
+    burden = [sum(s for name, s in script if name == "afib") / 1800 for script in drawn]
+    assert 0.3 < np.median(burden) < 0.65 and max(burden) < 1
+
+
 def test_twelve_leads_obey_einthoven_and_goldberger() -> None:
     record = load_generator("parametric").sample("nsr", 1, leads=TWELVE_LEADS)[0]
     lead = dict(zip(record.leads, record.signal.astype(float), strict=True))
@@ -133,6 +156,9 @@ def test_heart_rate_asked_is_heart_rate_made(learned: Sampler) -> None:
         ({"rhythm": "vf", "heart_rate": 80}, OptionError, "vf"),
         ({"rhythm": "nsr:10,afib"}, OptionError, "no seconds"),
         ({"rhythm": "nsr:ten"}, OptionError, "no number"),
+        ({"rhythm": "nsr~vt", "seconds": 60}, OptionError, "take turns"),
+        ({"rhythm": "afib~aflutter", "seconds": 60}, OptionError, "take turns"),
+        ({"rhythm": "nsr~afib", "seconds": 10}, OptionError, "30 to 3600"),
         ({"rhythm": "nsr", "age": 300}, OptionError, "0 to 120"),
         ({"rhythm": "nsr", "leads": ("V9",)}, OptionError, "V9"),
         ({"rhythm": "nsr", "ectopy": 0.9}, OptionError, "ectopy"),

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--rhythm", required=True, help="Any spelling of a rhythm, or a script: nsr:30,afib:60,nsr:30.")
+@click.option(
+    "--rhythm",
+    required=True,
+    help="Any spelling of a rhythm, a script (nsr:30,afib:60,nsr:30), or nsr~afib: paroxysms.",
+)
 @click.option(
     "--generator", type=click.Choice(["cvae", "cgan", "parametric"]), default="cvae", show_default=True
 )
@@ -82,6 +86,7 @@ def generate(lead: str | None, out: Path | None, shard: str | None, **options: A
     Examples:
       ecgsynth generate --rhythm afib -n 100 --seed 1 --out af
       ecgsynth generate --rhythm nsr:30,afib:60,nsr:30 -n 10 --heart-rate 75
+      ecgsynth generate --rhythm nsr~afib --seconds 3600 -n 10
       ecgsynth generate --rhythm afib --lead I --noise handheld --snr 6
       ecgsynth generate --rhythm bigeminy --lead 12 --fs 500 --age 70 --sex F
     """
@@ -101,7 +106,9 @@ def _left(out: Path) -> str:
 
 
 def _default_out(script: str) -> Path:
-    names = [find_rhythm(part.rpartition(":")[0] or part).name for part in script.split(",")]
+    names = [
+        find_rhythm(part.rpartition(":")[0] or part).name for part in script.replace("~", ",").split(",")
+    ]
     return Path("ecgsynth-" + "-".join(names))
 
 

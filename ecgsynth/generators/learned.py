@@ -39,6 +39,7 @@ from ecgsynth.generators.rr_models import MODELS, sinus
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import split_wander
+from ecgsynth.rhythms import RHYTHMS
 
 #: Rows per decoder call. Fixed, because a matrix product may round differently at another size.
 ROWS = 8
@@ -210,7 +211,7 @@ class Learned:
     def _ids(self, plans: Sequence[Plan]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rhythm, lead and source index and demographics of each plan."""
         requests = [plan.request for plan in plans]
-        longest = [max(plan.episodes, key=lambda e: e.stop - e.start).rhythm or "nsr" for plan in plans]
+        longest = [_main_rhythm(plan) for plan in plans]
         lead = [self._lead_index(request.leads) for request in requests]
         return (
             torch.tensor([RHYTHM_INDEX[name] for name in longest]),
@@ -267,6 +268,16 @@ class Learned:
             spreads.append(spread[:, :, first:last])
         mean, spread = torch.cat(means, -1), torch.cat(spreads, 2) + trim[:, None, None]
         return mean, self.net.lapped.inverse(torch.exp(spread / 2) * gauss.observed)
+
+
+def _main_rhythm(plan: Plan) -> str:
+    """Rhythm of whose people the record's person is drawn: the longest; of those with P waves if some have.
+
+    Somebody learned in fibrillation has no P wave to show when it ends; where there must be none, P waves of
+    somebody in sinus rhythm are taken off.
+    """
+    required = [e for e in plan.episodes if RHYTHMS[e.rhythm or "nsr"].p_wave == "required"]
+    return max(required or plan.episodes, key=lambda e: e.stop - e.start).rhythm or "nsr"
 
 
 def _in_sinus_rhythm(plan: Plan) -> bool:
