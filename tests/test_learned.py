@@ -26,6 +26,7 @@ from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
 from ecgsynth.generators.learned import PIECE_FRAMES, plan_conditions
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.recording import heart_factor
+from ecgsynth.generators.repolarisation import with_adapted_t
 from ecgsynth.generators.rhythm_process import draw_plan
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, heart_numbers
 from ecgsynth.records import INDEPENDENT_LEADS, Episode
@@ -275,6 +276,32 @@ def test_a_paroxysm_is_had_by_somebody_who_has_p_waves() -> None:
     alone = draw_plan(replace(request, script=(("afib", 12.0),)), np.random.default_rng(0))
     rhythms = CVAE(net)._ids([mixed, alone])[0].tolist()
     assert [list(RHYTHMS)[k] for k in rhythms] == ["nsr", "afib"]
+
+
+def test_t_waves_come_later_after_longer_intervals_and_nothing_else_moves() -> None:
+    rng = np.random.default_rng(0)
+    plan = draw_plan(Request((("afib", 120.0),), ("II",), "mitdb", heart_rate=70, ectopy=0.0), rng)
+    at = np.arange(plan.n_samples) / PLAN_FS
+    since = at[:, None] - plan.beat_times
+    qrs = np.exp(-0.5 * (since / 0.012) ** 2).sum(1)
+    wave = 0.3 * np.exp(-0.5 * ((since - 0.29) / 0.03) ** 2).sum(1)
+    heart = (qrs + wave)[None].astype(np.float32)
+    noise = rng.standard_normal(heart.shape).astype(np.float32)
+    slopes = []
+    for seed in range(12):
+        strip, moved = with_adapted_t(plan, (heart + noise, heart), np.random.default_rng(seed))
+        assert np.allclose(strip - moved, noise, atol=1e-5)
+        near = np.abs(since).min(1) < 0.055
+        assert np.array_equal(moved[0, near], heart[0, near])
+        inside = [k for k in range(1, len(plan.beat_times) - 1) if 0.5 < plan.beat_times[k] < 119.0]
+        rr = np.diff(plan.beat_times)
+        wide = [k for k in inside if rr[k] > 0.7]
+        start = [round(plan.beat_times[k] * PLAN_FS) + 45 for k in wide]
+        peaks = [(i + moved[0, i : i + 55].argmax()) / PLAN_FS for i in start]
+        after = np.array(peaks) - plan.beat_times[wide]
+        slopes.append(np.polyfit(rr[np.array(wide) - 1], after, 1)[0])
+    assert 0.015 < np.median(slopes) < 0.06
+    assert max(slopes) < 0.12
 
 
 def test_heights_drift_over_minutes_and_differ_little_within_seconds() -> None:

@@ -35,6 +35,7 @@ from ecgsynth.generators.recording import (
     slow_parts,
     without_floor,
 )
+from ecgsynth.generators.repolarisation import with_adapted_t
 from ecgsynth.generators.rr_models import MODELS, sinus
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
@@ -153,6 +154,7 @@ class Learned:
             bends = beat_bends(len(heights), self.net.beat_bend[source, kind].numpy(), rng)
             conditions.append(plan_conditions(plan, heights, bends, rng))
         pairs = self.compose(conditions, ids[1:], latents, rngs, plans[0].n_samples, filled)
+        pairs = [with_adapted_t(*row) for row in zip(plans, pairs, rngs, strict=True)]
         pairs = [with_vf_shape(plan, pair, rng) for plan, pair, rng in zip(plans, pairs, rngs, strict=True)]
         if len(self.config.outputs) == 1:
             return pairs
