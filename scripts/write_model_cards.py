@@ -104,8 +104,8 @@ def model_card(path: Path, scores: list[dict[str, Any]]) -> str:
 
 #: What is not learned in twelve leads, as too few people show it.
 _TWELVE_LIMITS = (
-    "- Fibrillation and flutter waves are the parametric simulator's, and the people in these rhythms are drawn from "
-    "those in sinus rhythm (`ecgsynth/generators/atrial_waves.py`): those who had them were too few to learn from.",
+    "- Fibrillation and flutter waves have the parametric simulator's shapes, with measured sizes and directions, and the "
+    "people in these rhythms are drawn from those in sinus rhythms (`ecgsynth/generators/atrial_waves.py`): those who had them were too few to learn from.",
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ecgsynth.generators import learned
-from ecgsynth.generators.atrial_waves import atrial_waves
+from ecgsynth.generators.atrial_waves import atrial_waves, people_of
 from ecgsynth.generators.beat_heights import beat_heights
 from ecgsynth.generators.blocks import CONTEXT, HOP, Block, Decoder, LappedTransform, StripEmbedding
 from ecgsynth.generators.cgan import CGAN, Critic, gradient_penalty
@@ -18,6 +18,7 @@ from ecgsynth.generators.conditions import (
     N_COARSE,
     N_FINE,
     PATCH,
+    RHYTHM_INDEX,
     beat_class,
     make_conditions,
     rhythm_per_frame,
@@ -396,3 +397,28 @@ def test_paced_beats_that_follow_no_atrium_have_no_p_wave() -> None:
         if not len(plan.p_times) and set(plan.symbols) <= {"/", "f"}
     ]
     assert len(made) > 5 and all(lost is not None and lost.max() == 1.0 for lost in made)
+
+
+def test_people_in_fibrillation_are_drawn_from_all_sinus_rhythms() -> None:
+    kinds = torch.tensor([RHYTHM_INDEX["afib"]] * 400 + [RHYTHM_INDEX["aflutter"], RHYTHM_INDEX["paced"]])
+    scores = torch.randn(402, 5, generator=torch.Generator().manual_seed(0))
+    found = people_of(kinds, scores)
+    sinus = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia")
+    counts = [int((found[:400] == RHYTHM_INDEX[name]).sum()) for name in sinus]
+    assert sum(counts) == 400 and min(counts) > 70
+    assert found[400] in [RHYTHM_INDEX[name] for name in sinus] and found[401] == kinds[401]
+    assert torch.equal(people_of(kinds[5:9], scores[5:9]), found[5:9])
+
+
+def test_waves_point_as_those_of_people_in_fibrillation_and_flutter() -> None:
+    """f waves are larger in V1 than in II (Platonov PG et al. 2014), flutter waves in II than in I."""
+    size = {}
+    for rhythm in ("afib", "aflutter"):
+        made = [
+            atrial_waves(plan, ("I", "II", "V1"), rng)
+            for plan, rng in zip(plans(40, rhythm=rhythm), rngs(40), strict=True)
+        ]
+        size[rhythm] = np.median([wave.std(1) for wave in made if wave is not None], axis=0)
+    assert size["afib"][2] > 1.3 * size["afib"][1]
+    assert size["aflutter"][1] > 1.5 * size["aflutter"][0]
+    assert (size["aflutter"] > size["afib"]).all()

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecgsynth.generators.atrial_waves import ATRIAL_WAVES_IN, atrial_waves
+from ecgsynth.generators.atrial_waves import atrial_waves, people_of
 from ecgsynth.generators.beat_heights import beat_bends, beat_heights, fused
 from ecgsynth.generators.blocks import CONTEXT, HOP, N_COLOURS
 from ecgsynth.generators.conditions import (
@@ -46,12 +46,6 @@ from ecgsynth.rhythms import RHYTHMS
 ROWS = 8
 #: Rows per draw of latents: the flow is so small that rows cost next to nothing.
 LATENT_ROWS = 32
-#: Of each rhythm, in twelve leads, the one from whose people the next one is drawn. AF and flutter were
-#: learned from 13 and 9 people, whose beats and noise classifiers took for the rhythm. Anybody of the 339 in
-#: sinus rhythm may come to fibrillate; age, sex and rate stay those of the rhythm.
-_PEOPLE_OF = torch.tensor(
-    [RHYTHM_INDEX["nsr" if name in ATRIAL_WAVES_IN else name] for name in RHYTHM_INDEX], dtype=torch.int64
-)
 #: Frames decoded at once; longer records are decoded in pieces that share `CONTEXT` frames.
 PIECE_FRAMES = 1024
 
@@ -230,7 +224,7 @@ class Learned:
         rhythm, lead, source, demographics = self._ids(plans)
         noise = torch.from_numpy(scores)
         if len(self.config.outputs) > 1:
-            rhythm = _PEOPLE_OF[rhythm]
+            rhythm = people_of(rhythm, noise)
         numbers = torch.cat(
             [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
         )
