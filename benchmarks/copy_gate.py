@@ -22,7 +22,8 @@ from leaks_planting import bent
 from numpy.typing import NDArray
 
 from ecgsynth.privacy.copy_build import pack_strips
-from ecgsynth.privacy.copy_index import SHIPPED, CopyIndex, load_index
+from ecgsynth.privacy.copy_file import SHIPPED, load_index
+from ecgsynth.privacy.copy_index import CopyIndex
 from ecgsynth.privacy.descriptors import stretched
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP, Strip
 from ecgsynth.sampling import load_generator
@@ -78,9 +79,7 @@ def planted(strips: list[Strip], rng: np.random.Generator) -> dict[str, Callable
 
 def over(index: CopyIndex, signals: list[Floats], rhythms: list[str]) -> NDArray[np.bool_]:
     """Which strips are over a limit of their rhythm."""
-    found = [index.likeness(signals[first : first + 64])[..., 1] for first in range(0, len(signals), 64)]
-    limits = [[own.get(rhythm, own[""]) for own in index.limits.values()] for rhythm in rhythms]
-    return np.asarray((np.concatenate(found) > np.array(limits)).any(axis=1))
+    return index.over(index.likeness(signals), rhythms).any(axis=1)
 
 
 def share_over_people(hits: NDArray[np.bool_], people: list[str], seed: int = 0) -> dict[str, Any]:

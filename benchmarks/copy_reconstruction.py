@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.privacy.copy_index import CopyIndex, code
+from ecgsynth.privacy.copy_index import CopyIndex
 from ecgsynth.privacy.correlation import PAGE, PageSpectra
 from ecgsynth.privacy.samples import median_beat
 from ecgsynth.privacy.traces import STRIP, Strip
@@ -24,7 +24,8 @@ def reconstruction(
 ) -> dict[str, Any]:
     """Correlations with the truth of what several attackers draw, beside what averages reach."""
     beats, kept = _beats(pack, strips)
-    codes = np.concatenate([code(index.describe["full"](s.signal[None])) for s in kept]).astype(float)
+    coder = index.coders["full"]
+    codes = coder.vectors(np.concatenate([coder(s.signal[None]) for s in kept])).astype(float)
     codes /= np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1.0)
     people = np.unique([s.subject for s in kept])
     targets = set(rng.permutation(people)[: len(people) // 2].tolist())
@@ -118,10 +119,12 @@ def _rebuilt(index: CopyIndex, unit: Floats, power: float, rng: np.random.Genera
     """A power of the amplitude spectrum that a code describes, with random phases."""
     from scipy import fft
 
-    describer = index.describe["full"]
-    # How much of the norm of a spectrum's shape lies off the mean is known of the attacker's own recordings.
+    describer = index.coders["full"].describe
+    # How far from the mean spectra lie, which codes do not say, is known of the attacker's own recordings.
     off = np.sqrt(max(0.0, 1 - float(np.linalg.norm(describer.mean)) ** 2))
-    size = np.clip(describer.mean + describer.basis @ unit * off, 0, None) ** (power / describer.power)
+    shape = unit @ np.linalg.pinv(describer.basis)
+    shape *= off / max(float(np.linalg.norm(shape)), 1e-9)
+    size = np.clip(describer.mean + shape, 0, None) ** (power / describer.power)
     spectrum = np.zeros(513, dtype=complex)
     first = round(0.7 * 1024 / 64)
     spectrum[first : first + len(size)] = size * np.exp(2j * np.pi * rng.random(len(size)))

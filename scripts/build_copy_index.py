@@ -16,7 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from ecgsynth.privacy.copy_build import OWN_LIMIT, REFUSED, build_index, pack_strips
-from ecgsynth.privacy.copy_index import SIZE, CopyIndex, save_index
+from ecgsynth.privacy.copy_codes import SIZE
+from ecgsynth.privacy.copy_expectation import TERMS
+from ecgsynth.privacy.copy_file import save_index
+from ecgsynth.privacy.copy_index import CopyIndex
 from ecgsynth.privacy.traces import Strip
 
 _CARD = """\
@@ -26,15 +29,19 @@ _CARD = """\
 weights beside it. Made by `scripts/build_copy_index.py`; SHA-256 `{digest}`.
 
 - **People:** {people} (train and val of the split `{split}`), all rhythms, single-lead and twelve-lead;
-  {windows} windows: strips of 10.24 s and their halves, every 2.56 s.
+  {windows} windows: strips of 10.24 s and their two halves.
 - **Content:** of each window {size} numbers of four bits ({bytes} bytes): the shape of its amplitude spectrum
-  between 0.7 and 13 Hz, on principal directions of all windows. No signal, no phase, no name, no order: rows
-  are sorted by their values. Besides, mean and covariance of all these numbers, and seven weights by which
-  they and four traits of a strip (noise, spikes) tell how near strangers come to it.
+  between 0.7 and 13 Hz, along directions in which people differ most beside what noise, small shifts and
+  stretches change. No signal, no phase, no name, no order of people or time: rows are in {blocks} blocks
+  ({half_blocks} for halves) and sorted by their values in each. All windows of a person are in one block,
+  with those of some {each} others, drawn at random: that much of who belongs together is in there. Besides,
+  {terms} weights by which the blocks and four traits of a strip (noise, spikes) tell how near strangers come
+  to it.
 - **Limits:** on how much nearer a strip is than that, as a difference of `atanh` of the cosine, by rhythm
-  where {own} people or more show it, else one for all ({limits}).
-  What {full} of the whole strips and {half} of the half strips of training people exceed when compared with
-  all *other* training people.
+  where {own} people or more show it, else one for all ({limits};
+  *both* is the sum of both differences, each over what strangers' vary by).
+  What {full} of the whole strips, {half} of the half strips and {both} of both together of training people
+  exceed when compared with all *other* training people.
 - **What it reveals:** whoever holds a recording of a person can ask whether a strip like it was in training:
   that is what an index is for, and why an index of private recordings should stay where the recordings are.
   These people's recordings are public databases. From a code alone, a beat can be guessed little better than
@@ -72,8 +79,11 @@ def card(index: CopyIndex, digest: str) -> str:
         size=SIZE,
         bytes=SIZE // 2,
         own=OWN_LIMIT,
-        full=f"{100 * REFUSED['full']:g} %",
-        half=f"{100 * REFUSED['half']:g} %",
+        blocks=len(index.blocks["full"]) - 1,
+        half_blocks=len(index.blocks["half"]) - 1,
+        each=round(index.notes["people"] / (len(index.blocks["full"]) - 1)),
+        terms=TERMS,
+        **{kind: f"{100 * share:g} %" for kind, share in REFUSED.items()},
         limits=limits,
     )
 

@@ -14,8 +14,8 @@ from ecgsynth.checkpoint import load_checkpoint, save_checkpoint
 from ecgsynth.errors import OptionError, RecordError, TooFewPeopleError
 from ecgsynth.generators.conditions import RHYTHM_INDEX
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet
+from ecgsynth.privacy.copy_file import load_index
 from ecgsynth.privacy.copy_gate import index_beside, open_gate
-from ecgsynth.privacy.copy_index import load_index
 from ecgsynth.sampling import load_generator
 from ecgsynth.training import TrainOptions, train_on_folder
 from ecgsynth.training.adapter import joined_people, only_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ import ecgsynth
 from ecgsynth.checkpoint import read_metadata
 from ecgsynth.errors import CheckpointError, OptionError, RecordError
 from ecgsynth.privacy.copy_build import build_index, pack_strips, record_strips
-from ecgsynth.privacy.copy_expectation import traits
+from ecgsynth.privacy.copy_codes import KINDS, STRETCHES
+from ecgsynth.privacy.copy_file import SHIPPED, load_index, save_index
 from ecgsynth.privacy.copy_gate import CopyGate, index_beside, open_gate
-from ecgsynth.privacy.copy_index import SHIPPED, STRETCHES, CopyIndex, load_index, save_index
-from ecgsynth.privacy.descriptors import stretched
+from ecgsynth.privacy.copy_index import LIMITED, CopyIndex
+from ecgsynth.privacy.descriptors import fine_spectra, stretched
 from ecgsynth.privacy.samples import median_beat
 from ecgsynth.privacy.traces import Strip
 from ecgsynth.records import Record
@@ -93,26 +95,40 @@ def test_limits_are_what_few_strips_reach_with_those_of_others() -> None:
     assert set(index.limits["full"]) == {"", "afib"}
     some = [strip.signal for strip in strips[:20]]
     # Their own windows count here, those of others alone counted when the limit was set.
-    assert (index.likeness(some)[:, 0, 1] > index.limits["full"]["afib"]).all()
+    assert index.over(index.likeness(some), ["afib"] * 20)[:, LIMITED.index("both")].all()
     nobody = {kind: np.ones((len(codes), len(some)), dtype=bool) for kind, codes in index.codes.items()}
-    about = [traits(signal) for signal in some]
-    assert all((index.nearest(kind, some, about, apart)[:, 0] == -1).all() for kind, apart in nobody.items())
+    assert (index.found(index.ask(some, nobody))[..., 0] == -1).all()
+
+
+def test_all_windows_of_a_person_are_in_one_block_and_blocks_are_of_one_size() -> None:
+    records = [replace(r, subject=f"clinic/{i % 30}") for i, r in enumerate(people(60, 7))]
+    strips = strips_of(records)
+    index = build_index(strips, {})
+    for kind in KINDS:
+        edges = index.blocks[kind]
+        assert edges[0] == 0 and edges[-1] == len(index.codes[kind]) == 60 * (1 + (kind == "half"))
+        assert np.ptp(np.diff(edges)) <= 4
+    asked = index.ask([strip.signal for strip in strips])
+    block = asked["full"].nearest[asked["full"].best(asked["full"].nearest.max(1))].argmax(1)
+    assert (block[:30] == block[30:]).all() and len(np.unique(block)) == len(index.blocks["full"]) - 1
 
 
 def test_a_likeness_is_what_it_says_at_every_stretch(index: CopyIndex, train: list[Record]) -> None:
     """A stretch read off the spectrum is that of the stretched strip, described by itself."""
-    strip, describe = strips_of(train)[0].signal, index.describe["full"]
-    read = describe.at_stretches(strip, STRETCHES)
-    made = np.concatenate([describe(stretched(strip, factor)[None]) for factor in STRETCHES])
+    strip, describe = strips_of(train)[0].signal.astype(np.float64), index.coders["full"].describe
+    read = describe.at_stretches(fine_spectra(strip[None]), STRETCHES)[0]
+    made = np.concatenate([describe.numbers(stretched(strip, factor)[None]) for factor in STRETCHES])
     assert np.allclose(read[STRETCHES.index(1.0)], made[STRETCHES.index(1.0)], atol=1e-4)
-    assert ((read * made).sum(axis=1) > 0.97).all()
+    assert ((read * made).sum(axis=1) > 0.95).all()
     assert (np.diag(read @ made.T) >= (read @ made.T).max(axis=0) - 0.01).all()
 
 
 def test_noise_lowers_what_is_allowed() -> None:
     """A noisy strip is near to nobody, so that a smaller likeness gives a copy away."""
     rng = np.random.default_rng(0)
-    strips = [strip.signal for strip in strips_of(people(20, 21))]
+    generator = ecgsynth.load_generator("parametric")
+    regular = generator.sample(rhythm="nsr", n=20, seed=21, seconds=10.24, leads=("II",))
+    strips = [strip.signal for strip in strips_of(regular)]
     noisy = [strip + rng.normal(0, 0.15, len(strip)).astype(np.float32) for strip in strips]
     found = [load_index().likeness(side)[:, 0].T for side in (strips, noisy)]
     expected = [np.arctanh(cosine) - excess for cosine, excess in found]
@@ -174,6 +190,21 @@ def test_a_file_gives_the_same_index_and_the_same_bytes(index: CopyIndex, tmp_pa
     ).all()
 
 
+def test_the_shipped_index_is_read_as_it_was_written(tmp_path: Path) -> None:
+    save_index(load_index(), tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == SHIPPED.read_bytes()
+
+
+def test_codes_that_go_with_another_shipped_index_are_an_error(
+    tmp_path: Path, train: list[Record], index: CopyIndex
+) -> None:
+    assert index.like is not None
+    other = replace(index, like=build_index(strips_of(train), {}))
+    save_index(other, tmp_path / "old.safetensors")
+    with pytest.raises(CheckpointError, match=r"another shipped index.*--train DIR"):
+        load_index(tmp_path / "old.safetensors")
+
+
 def test_what_is_no_index_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"nothing")
     for path in (tmp_path / "x", tmp_path / "missing"):
@@ -188,7 +219,7 @@ def beats_and_codes(index: CopyIndex, records: Iterable[Record]) -> tuple[NDArra
         beat = median_beat(level, record.fs, detect_r_peaks(level, record.fs))
         if beat is not None:
             beats.append((beat - beat.mean()) / np.linalg.norm(beat - beat.mean()))
-            codes.append(index.describe["full"](strip.signal[None])[0])
+            codes.append(index.coders["full"].describe(strip.signal[None])[0])
     return np.array(beats), np.array(codes)
 
 
@@ -207,8 +238,12 @@ def test_a_beat_cannot_be_drawn_from_its_code(index: CopyIndex) -> None:
 
 def test_rows_are_not_in_the_order_of_the_people(train: list[Record]) -> None:
     strips = strips_of(train)
-    codes = build_index(strips, {}).codes["full"]
+    codes = build_index(strips, {}, like=load_index()).codes["full"]
     assert (codes[np.lexsort(codes.T)] == codes).all()
+    whole = build_index(strips, {})
+    for a, b in pairwise(whole.blocks["half"].tolist()):
+        block = whole.codes["half"][a:b]
+        assert (block[np.lexsort(block.T)] == block).all()
 
 
 def test_the_shipped_index_is_of_the_training_people_small_and_fast(train: list[Record]) -> None:
@@ -219,12 +254,12 @@ def test_the_shipped_index_is_of_the_training_people_small_and_fast(train: list[
     assert index.notes["split"] == people_.sha256
     for weights in SHIPPED.parent.glob("c*-*.safetensors"):
         assert read_metadata(weights)["training"]["pack"] == people_.sha256
-    assert SHIPPED.stat().st_size <= 2_000_000
+    assert SHIPPED.stat().st_size <= 1_000_000
     index.judge(train[:32])
     began = time.process_time()
     index.judge(train[:32])
-    # 2 ms is the aim; a loaded machine gets three times that.
-    assert (time.process_time() - began) / 32 < 0.006
+    # 1 ms where the machine does nothing else; a loaded one gets four times that.
+    assert (time.process_time() - began) / 32 < 0.004
 
 
 def test_the_gate_says_whom_it_compares_with(tmp_path: Path, train: list[Record]) -> None:

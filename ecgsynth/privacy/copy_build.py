@@ -10,30 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import RecordError
-from ecgsynth.privacy.copy_expectation import TERMS, Expectation, fit_weights, moments, traits
-from ecgsynth.privacy.copy_index import (
-    KINDS,
-    POWER,
-    SIZE,
-    CopyIndex,
-    Floats,
-    code,
-    cost,
-    fisher,
-    padded,
-    unit_codes,
-)
-from ecgsynth.privacy.descriptors import HALF, Describer, fit_describer, segments
+from ecgsynth.privacy.copy_codes import KINDS, WIDTHS, Coder, Codes, Counts, Floats, fisher, fit_coder, padded
+from ecgsynth.privacy.copy_expectation import TERMS, fit_weights
+from ecgsynth.privacy.copy_index import LIMITED, Asked, CopyIndex
+from ecgsynth.privacy.descriptors import HALF, segments
 from ecgsynth.privacy.traces import FLAT_MV, SLOW_HZ, STRIP, Strip, slow_signal, strips_of, traces_of
 from ecgsynth.records import Record
 
-#: Share of strangers' strips that each of the two limits refuses: they are drawn again, which costs little.
-REFUSED: Final = {"full": 0.006, "half": 0.003}
+Doubles = NDArray[np.float64]
+
+#: Share of strangers' strips that each of the limits refuses: they are drawn again, which costs little.
+REFUSED: Final = {"full": 0.003, "half": 0.0015, "both": 0.003}
+#: Windows of a block, which holds all windows of each of its people, and the fewest blocks.
+BLOCK: Final = {"full": 500, "half": 700}
+_BLOCKS: Final = 20
 #: Fewest people of a rhythm for a limit of its own.
 OWN_LIMIT: Final = 40
 #: Strips per person and rhythm that limits are set by.
 _STRIPS_EACH = 2
-_FIT_ON = 6000
 #: White noise in mV at 250 Hz of strips that expectations are learned from; what of it is left under 25 Hz.
 _NOISES: Final = (0.0, 0.05, 0.15)
 #: Cosine of two readings of one stretch.
@@ -104,20 +98,42 @@ def build_index(
         "half": list(_halves(kept)),
     }
     rng = np.random.default_rng(seed)
-    rows = {
-        kind: padded([w.signal for w in windows[kind]], width)
-        for kind, width in zip(KINDS, (STRIP, HALF), strict=True)
-    }
-    describe = like.describe if like is not None else {kind: _fit(rows[kind], rng) for kind in KINDS}
-    codes = {kind: _coded(describe[kind], rows[kind]) for kind in KINDS}
-    people = {s.subject for s in kept}
-    notes = {**notes, "people": len(people), "windows": sum(map(len, codes.values()))}
+    rows = {kind: padded([w.signal for w in windows[kind]], WIDTHS[kind]) for kind in KINDS}
+    coders = like.coders if like is not None else {k: fit_coder(rows[k], rows["full"], rng) for k in KINDS}
+    codes = {kind: _coded(coders[kind], rows[kind]) for kind in KINDS}
+    notes = {**notes, "people": len({s.subject for s in kept}), "windows": sum(map(len, codes.values()))}
     if like is not None:
-        return CopyIndex(describe, _sorted(codes), like.expect, like.limits, notes)
-    strangers = _Strangers(kept, {kind: [w.subject for w in windows[kind]] for kind in KINDS}, rng)
-    bare = CopyIndex(describe, codes, {}, {})
-    index = replace(bare, expect={kind: strangers.expected(bare, kind) for kind in KINDS}, notes=notes)
-    return replace(index, codes=_sorted(codes), limits=strangers.limits(index))
+        base = like.like or like
+        codes = {kind: rows[np.lexsort(rows.T)] for kind, rows in codes.items()}
+        return CopyIndex(coders, codes, {}, base.weights, base.limits, base.scale, notes, base)
+    who = {kind: np.array([w.subject for w in windows[kind]]) for kind in KINDS}
+    blocks = {}
+    for kind in KINDS:
+        order, blocks[kind] = _blocks(codes[kind], who[kind], BLOCK[kind], rng)
+        codes[kind], who[kind] = codes[kind][order], who[kind][order]
+    strangers = _Strangers(kept, who, rng)
+    index = CopyIndex(coders, codes, blocks, dict.fromkeys(KINDS, np.zeros(TERMS)), {}, {}, notes)
+    index = replace(index, weights=strangers.expected(index))
+    scale, limits = strangers.limits(index)
+    return replace(index, scale=scale, limits=limits)
+
+
+def _blocks(
+    codes: Codes, who: NDArray[np.str_], size: int, rng: np.random.Generator
+) -> tuple[Counts, Counts]:
+    """An order of windows by blocks of people, in each by code, and where the blocks begin.
+
+    People with many windows first, each to the block with the fewest; the order of people and of time goes.
+    """
+    names, count = np.unique(who, return_counts=True)
+    shuffled = rng.permutation(len(names))
+    blocks = min(len(names), max(_BLOCKS, -(-len(codes) // size)))
+    filled, of = np.zeros(blocks, dtype=np.int64), np.empty(len(names), dtype=np.int64)
+    for person in shuffled[np.argsort(-count[shuffled], kind="stable")]:
+        of[person] = filled.argmin()
+        filled[of[person]] += count[person]
+    block = of[np.searchsorted(names, who)]
+    return np.lexsort([*codes.T, block]), np.concatenate([[0], np.cumsum(filled)])
 
 
 def _once(strips: Iterable[Strip]) -> list[Strip]:
@@ -137,34 +153,25 @@ def _same(first: Floats, second: Floats) -> bool:
 
 
 def _halves(strips: Sequence[Strip]) -> Iterator[_Window]:
-    """Halves every 2.56 s; of strips that overlap, each stretch once."""
+    """The two halves; of strips that overlap, each stretch once."""
     seen: set[tuple[str, str, str, int]] = set()
     for strip in strips:
-        for start in segments(strip.signal):
+        for start in segments(strip.signal, HALF, HALF):
             key = (strip.subject, strip.record, strip.lead, round((strip.at * SLOW_HZ + start) / 8))
             if key not in seen:
                 seen.add(key)
                 yield _Window(strip.subject, strip.signal[start : start + HALF])
 
 
-def _fit(rows: Floats, rng: np.random.Generator) -> Describer:
-    return fit_describer(rows[np.sort(rng.permutation(len(rows))[:_FIT_ON])], SIZE, POWER)
-
-
-def _coded(describe: Describer, rows: Floats) -> NDArray[np.int8]:
-    return np.concatenate([code(describe(rows[i : i + 4096])) for i in range(0, len(rows), 4096)])
-
-
-def _sorted(codes: Mapping[str, NDArray[np.int8]]) -> dict[str, NDArray[np.int8]]:
-    """In the order of the codes: the order of people and of time goes."""
-    return {kind: rows[np.lexsort(rows.T)] for kind, rows in codes.items()}
+def _coded(coder: Coder, rows: Floats) -> Codes:
+    return np.concatenate([coder(rows[i : i + 4096]) for i in range(0, len(rows), 4096)])
 
 
 class _Strangers:
     """Strips of training people, compared with everyone else's windows: at most `_STRIPS_EACH` per rhythm."""
 
     def __init__(
-        self, strips: Sequence[Strip], subjects: Mapping[str, list[str]], rng: np.random.Generator
+        self, strips: Sequence[Strip], who: Mapping[str, NDArray[np.str_]], rng: np.random.Generator
     ) -> None:
         chosen: dict[tuple[str, str], list[Strip]] = {}
         for i in rng.permutation(len(strips)):
@@ -172,53 +179,46 @@ class _Strangers:
             if len(own) < _STRIPS_EACH:
                 own.append(strips[i])
         self.strips = [strip for own in chosen.values() for strip in own]
-        self.who = {kind: np.array(names)[:, None] for kind, names in subjects.items()}
-        self.rng = rng
+        self.who, self.rng = who, rng
 
-    def expected(self, index: CopyIndex, kind: str) -> Expectation:
-        """What the nearest of others' windows reaches, learned from strips as they are and with noise."""
-        mean, second = moments(unit_codes(index.codes[kind]))
-        bare = Expectation(mean, second, np.zeros(TERMS))
-        terms, nearest = [], []
+    def expected(self, index: CopyIndex) -> dict[str, Doubles]:
+        """Weights of what the nearest of others' windows reaches, from strips as they are and with noise."""
+        by: dict[str, list[Doubles]] = {kind: [] for kind in KINDS}
+        reached: dict[str, list[Doubles]] = {kind: [] for kind in KINDS}
         for noise in _NOISES:
-            for part, apart in self._parts(kind):
-                signals = [s + self.rng.normal(0, _LEFT * noise, len(s)).astype(np.float32) for s in part]
-                cosines, units, starts = index.cosines(kind, signals, apart)
-                value = fisher(cosines) - cost(kind, len(cosines))
-                for i, (unit, signal) in enumerate(zip(units, signals, strict=True)):
-                    best = int(value[starts[i] : starts[i + 1]].argmax())
-                    terms.append(bare.terms(unit, traits(signal))[best])
-                    nearest.append(value[starts[i] + best])
-        return replace(bare, weights=fit_weights(np.array(terms), np.array(nearest, dtype=np.float64)))
+            for asked in self._asked(index, noise):
+                for kind, ask in asked.items():
+                    value = fisher(ask.nearest.max(axis=1)) - ask.cost
+                    best = ask.best(value)
+                    by[kind].append(ask.terms[best])
+                    reached[kind].append(value[best].astype(np.float64))
+        return {kind: fit_weights(np.concatenate(by[kind]), np.concatenate(reached[kind])) for kind in KINDS}
 
-    def limits(self, index: CopyIndex) -> dict[str, dict[str, float]]:
-        """Quantiles of the excess over that, by kind and rhythm.
+    def limits(self, index: CopyIndex) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Deviation of the excess by kind, and quantiles of it by `LIMITED` and rhythm.
 
         The limit of a rhythm lies halfway between its own quantile and that of all rhythms.
         """
+        found = np.concatenate([index.found(asked) for asked in self._asked(index)])
+        scale = {kind: max(1e-5, round(float(found[:, k, 1].std()), 5)) for k, kind in enumerate(KINDS)}
+        values = replace(index, scale=scale).excess(found)
         rhythm = np.array([strip.rhythm for strip in self.strips])
-        people = {
-            name: len({s.subject for s in self.strips if s.rhythm == name})
-            for name in np.unique(rhythm).tolist()
-        }
         limits = {}
-        for kind in KINDS:
-            found = [
-                index.nearest(kind, part, [traits(signal) for signal in part], apart)[:, 1]
-                for part, apart in self._parts(kind)
-            ]
-            values = np.concatenate(found)
-            everyone = float(np.quantile(values, 1 - REFUSED[kind]))
-            limits[kind] = {"": round(everyone, 4)}
-            for name, count in sorted(people.items()):
-                if count >= OWN_LIMIT:
-                    own = float(np.quantile(values[rhythm == name], 1 - REFUSED[kind]))
-                    limits[kind][name] = round((own + everyone) / 2, 4)
-        return limits
+        for column, limited in zip(values.T, LIMITED, strict=True):
+            everyone = float(np.quantile(column, 1 - REFUSED[limited]))
+            limits[limited] = {"": round(everyone, 4)}
+            for name in np.unique(rhythm).tolist():
+                if len({s.subject for s in self.strips if s.rhythm == name}) >= OWN_LIMIT:
+                    own = float(np.quantile(column[rhythm == name], 1 - REFUSED[limited]))
+                    limits[limited][name] = round((own + everyone) / 2, 4)
+        return scale, limits
 
-    def _parts(self, kind: str) -> Iterator[tuple[list[Floats], NDArray[np.bool_]]]:
-        """Some strips at a time, and which windows are their own person's [windows, strips]."""
+    def _asked(self, index: CopyIndex, noise: float = 0.0) -> Iterator[dict[str, Asked]]:
+        """Some strips at a time, with noise in mV at 250 Hz, beside all windows but their own person's."""
         for first in range(0, len(self.strips), _AT_ONCE):
             part = self.strips[first : first + _AT_ONCE]
-            asked = np.array([strip.subject for strip in part])[None]
-            yield [strip.signal for strip in part], self.who[kind] == asked
+            signals = [
+                s.signal + self.rng.normal(0, _LEFT * noise, len(s.signal)).astype(np.float32) for s in part
+            ]
+            own = np.array([strip.subject for strip in part])[None]
+            yield index.ask(signals, {kind: who[:, None] == own for kind, who in self.who.items()})

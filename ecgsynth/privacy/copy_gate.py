@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ecgsynth.errors import OptionError
-from ecgsynth.privacy.copy_index import SHIPPED, CopyIndex, load_index
+from ecgsynth.privacy.copy_file import SHIPPED, load_index
+from ecgsynth.privacy.copy_index import CopyIndex, refusals
 from ecgsynth.records import Record
 
 
@@ -31,11 +32,8 @@ class CopyGate:
     note: str
 
     def judge(self, records: Sequence[Record]) -> list[str | None]:
-        """Why each record may not be exported, or None; see :meth:`CopyIndex.judge`."""
-        reasons: list[str | None] = [None] * len(records)
-        for index in self.indexes:
-            reasons = [a or b for a, b in zip(reasons, index.judge(records), strict=True)]
-        return reasons
+        """Why each record may not be exported, or None; see :func:`~ecgsynth.privacy.copy_index.refusals`."""
+        return refusals(self.indexes, records)
 
 
 def index_beside(weights: Path) -> Path:

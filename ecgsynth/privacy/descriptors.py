@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 #: Half a strip, in samples (5.12 s): finds copies that were cut, joined, rolled or bent.
 HALF: Final = 328
@@ -51,39 +52,58 @@ class Describer:
 
     def __call__(self, windows: Floats) -> Floats:
         """Descriptors [n, size] of windows [n, <= width]; shorter ones are filled with zeros."""
-        return self._along(spectrum_shape(windows, self.power))
+        return np.asarray(self.along(spectrum_shape(windows, self.power)), dtype=np.float32)
 
-    def at_stretches(self, window: Floats, factors: tuple[float, ...]) -> Floats:
-        """Descriptors [factors, size] of a window [width] as if it were played so many times as long."""
-        return self._along(stretched_shapes(window, factors, self.power))
+    def numbers(self, windows: Doubles) -> Doubles:
+        """The same in double precision: rounding does not depend on what is described together."""
+        return self.along(spectrum_shape(windows, self.power))
 
-    def _along(self, shapes: Floats) -> Floats:
+    def at_stretches(self, fine: Doubles, factors: tuple[float, ...]) -> Doubles:
+        """Descriptors [n, factors, size] as if windows were played so many times as long.
+
+        ``fine`` [n, bins] are their `fine_spectra`.
+        """
+        shapes = stretched_shapes(fine, self.width, factors, self.power)
+        flat = self.along(shapes.reshape(-1, shapes.shape[2]))
+        return flat.reshape(len(fine), len(factors), flat.shape[1])
+
+    def along(self, shapes: Any) -> Any:
+        """Spectra's shapes [n, bins] along the basis, unit norm."""
         parts = (shapes - self.mean) @ self.basis
-        return np.asarray(parts / (np.linalg.norm(parts, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
+        return parts / (np.linalg.norm(parts, axis=1, keepdims=True) + 1e-9)
 
 
-def spectrum_shape(windows: Floats, power: float = 0.5) -> Floats:
+def spectrum_shape(windows: Any, power: float = 0.5) -> Any:
     """A power of the amplitude spectrum in `BAND`, unit norm: [n, bins] of windows [n, width]."""
     first, last, size = _bins(windows.shape[1])
     shapes = amplitudes(windows, size)[:, first:last]
     return _unit(shapes if power == 1 else shapes**power)
 
 
-def stretched_shapes(window: Floats, factors: tuple[float, ...], power: float = 0.5) -> Floats:
-    """`spectrum_shape` [factors, bins] of one window [width] at several stretches, from one transform.
+def fine_spectra(windows: Any) -> Any:
+    """Amplitude spectra [n, bins] of windows [n, width] on four times as many bins as are described."""
+    return amplitudes(windows, _FINER * _bins(windows.shape[1])[2])
 
-    What is played g times as long has at the frequency f what it had at g f; four times as many bins as are
-    described make room for a straight line between them.
+
+def coarse_spectra(fine: Any) -> Any:
+    """Of `fine_spectra` the bins that are described."""
+    return fine[:, ::_FINER]
+
+
+def stretched_shapes(fine: Any, width: int, factors: tuple[float, ...], power: float = 0.5) -> Any:
+    """`spectrum_shape` [n, factors, bins] of windows of ``width`` samples at several stretches.
+
+    Read from their `fine_spectra`: what is played g times as long has at the frequency f what it had at g f;
+    four times as many bins as are described make room for a straight line between them.
     """
-    first, last, size = _bins(len(window))
-    fine = amplitudes(window[None], _FINER * size)[0]
+    first, last, _ = _bins(width)
     base, part = _between(first, last, factors)
-    shapes = fine[base] * (1 - part) + fine[base + 1] * part
+    shapes = fine[:, base] * (1 - part) + fine[:, base + 1] * part
     return _unit(shapes if power == 1 else shapes**power)
 
 
-def amplitudes(windows: Floats, size: int) -> Floats:
-    """Amplitude spectra [n, size / 2 + 1] of windows [n, width], tapered."""
+def amplitudes(windows: Any, size: int) -> Any:
+    """Amplitude spectra [n, size / 2 + 1] of windows [n, width], tapered, in the precision of the windows."""
     from scipy import fft
 
     level = (windows - windows.mean(axis=1, keepdims=True)) * _taper(windows.shape[1])
@@ -110,8 +130,8 @@ def _bins(width: int) -> tuple[int, int, int]:
     return first, last, size
 
 
-def _unit(shape: Floats) -> Floats:
-    return np.asarray(shape / (np.linalg.norm(shape, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
+def _unit(shape: Any) -> Any:
+    return shape / (np.linalg.norm(shape, axis=-1, keepdims=True) + 1e-9)
 
 
 def fit_describer(windows: Floats, size: int = SIZE, power: float = 0.5) -> Describer:
@@ -153,6 +173,8 @@ __all__ = [
     "STRIP",
     "Describer",
     "amplitudes",
+    "coarse_spectra",
+    "fine_spectra",
     "fit_describer",
     "segments",
     "spectrum_shape",

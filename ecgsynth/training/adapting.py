@@ -16,8 +16,9 @@ from ecgsynth.errors import OptionError, RecordError
 from ecgsynth.generators.conditions import RHYTHM_INDEX
 from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.privacy.copy_build import build_index, pack_strips
+from ecgsynth.privacy.copy_file import load_index, save_index
 from ecgsynth.privacy.copy_gate import index_beside
-from ecgsynth.privacy.copy_index import CopyIndex, load_index, save_index
+from ecgsynth.privacy.copy_index import CopyIndex
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.training.adapter import FEWEST_STRIPS, MOST_STRIPS, Progress, adapt, joined_people
 from ecgsynth.training.describe import describe_people

@@ -20,8 +20,8 @@ from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.pack import pack
 from ecgsynth.population import FEWEST_PEOPLE
 from ecgsynth.privacy.copy_build import build_index, pack_strips
+from ecgsynth.privacy.copy_file import load_index, save_index
 from ecgsynth.privacy.copy_gate import index_beside
-from ecgsynth.privacy.copy_index import load_index, save_index
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.staging import only_writer
