@@ -3,7 +3,7 @@
     python benchmarks/judge.py --data DIR --split split.json [--seeds 3] [--per-person 2] [--sets]
         [--peer-python PYTHON] [--calibration gate.json] [--out results/]
 
-Every fault of ``ecgsynth.fidelity.faults`` goes into strips of people in ``val`` and ``test``, whom the
+Every fault of ``ecgsynth.fidelity.faults`` goes into strips of people in ``test``, whom the
 record gate was not fitted on; strips of other rhythms are passed off as sinus rhythm. Told are the share
 found, per rhythm, beside the share of sound strips that are turned down. ``--sets`` adds what sdmetrics and
 ECGEN-Eval (in the Python that ``--peer-python`` names) make of sets in which a share of the records is
@@ -179,7 +179,7 @@ def _title(name: str) -> str:
 
 def held_out_strips(data: Path, split: SplitManifest, per_person: int) -> list[Record]:
     """Strips of people whom the gate was not fitted on."""
-    held = set(split.val) | set(split.test)
+    held = set(split.test)
     records = (record for record in trainable(read_all(data)) if record.subject in held)
     return sound_strips(records, per_person)
 

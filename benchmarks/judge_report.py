@@ -21,7 +21,7 @@ def write_report(result: Mapping[str, Any], groups: Sequence[str]) -> str:
     lines = [
         "# Judging the judge",
         "",
-        "Faults planted in strips of people whom the record gate was not fitted on (val and test of "
+        "Faults planted in strips of people whom the record gate was not fitted on (test of "
         f"`split.json`), {result['seeds']} times each; {result['per_person']} strips per person and rhythm, "
         "as recorded and one lead alone. Shares of strips turned down in %, every person weighing the same, "
         "with 95 % intervals from resampling people. *own*: share in which the check made for the fault is "

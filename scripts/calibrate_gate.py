@@ -1,32 +1,45 @@
-"""Fit the gate's trees and bounds on real training people and say how held-out people fare.
+"""Fit the gate's trees and bounds on real people and say how others fare.
 
     python scripts/calibrate_gate.py --data DIR --split split.json [--out gate.json] [--report report.json]
+        [--work FOLDER]
 
 DIR holds one folder per database, split.json is a split by person. Trees, bounds and planted faults come from
-people in ``train`` alone; the faults have other strengths than those of benchmarks/judge.py. People in
-``val`` and ``test`` are only counted. ``--rows FILE`` keeps the measured rows between runs.
+people in ``train`` and ``val``; bounds are fitted on scores of people whom the trees were not fitted on, and
+tried on people whom they were not fitted on either. The faults have other strengths than those of
+benchmarks/judge.py. People in ``test`` are only counted. Measuring takes most of the time: ``--work`` keeps
+it, and a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gate_rows import Row, load_rows, rows_of, save_rows
+from gate_rows import Row, rows_of
 from numpy.typing import NDArray
 
 from ecgsynth.datasets import read_all
-from ecgsynth.fidelity.calibration import SHIPPED, Bound, Calibration, save_calibration, table_bounds
-from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of
+from ecgsynth.fidelity.calibration import (
+    SHIPPED,
+    Bound,
+    Calibration,
+    failures,
+    save_calibration,
+    table_bounds,
+)
+from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of, is_score
 from ecgsynth.fidelity.evidence import (
     GROUP_OF,
     RARE,
     context,
+    fault_odds_many,
     fit_fault,
     fit_rhythms,
     inputs_of,
@@ -37,9 +50,9 @@ from ecgsynth.fidelity.faults import FAULTS, conducted, told
 from ecgsynth.fidelity.fitting import (
     AGREEMENT_PAD,
     ENOUGH_PEOPLE,
+    FEWEST_PLANTED,
     MANY_PEOPLE,
     UNKNOWN_PAD,
-    ease,
     fit_agreement,
     fit_bounds,
     fit_rhythm,
@@ -55,59 +68,41 @@ from ecgsynth.split import SplitManifest
 
 #: Stretches per person and rhythm that are fitted on, and that held-out people are counted by.
 PER_PERSON, PER_HELD = 6, 3
-FOLDS = 4
+#: Folds of people for the scores of trees, and for trying bounds out.
+FOLDS, TRIED = 4, 5
 #: No ECG is smaller or larger than this, in mV from lowest to highest sample; what each rhythm's people show
 #: is a check of the rhythm.
 HARD_SPAN: dict[str, Bound] = {"span_low": (0.05, np.inf), "span_high": (-np.inf, 25.0)}
 
 #: Real rhythms under another's name, which its evidence should tell.
 MISLABELLED = {
-    "nsr": ("afib", "aflutter", "vt", "svt", "vf", "bigeminy"),
+    "nsr": ("afib", "vt", "svt", "vf"),
     "afib": ("nsr", "vt", "vf", "sinus_tachycardia"),
 }
-#: Rhythms that take in the score limits of one with more people, whose beats are made the same way.
-LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr") | {
-    "vflutter": "vf"
-}
-#: Bounds that they take in; they also get its limits of fault scores, moved in log-odds to `LIKE_SLACK` over
-#: the square root of their people beyond them where that is further.
-SHARED = ("evidence", "qrs_ms", "pr_ms", "nrmssd", "rr_step", "concentration", "peakedness", "quiet")
-LIKE_SLACK = 1.5
+#: Rhythms that start from the score limits of one with more people, whose beats are made the same way; and
+#: those that do so in twelve-lead records only.
+LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr")
+LIKE_12 = LIKE | dict.fromkeys(("afib", "aflutter", "svt"), "nsr")
+#: Bounds of plain numbers that `LIKE` rhythms take in.
+SHARED = ("qrs_ms", "pr_ms", "p_share", "nrmssd", "rr_step", "concentration", "peakedness", "quiet")
 #: Evidence of rhythms whose groups are `RARE` may lie this far under that of any of their people's strips.
 RARE_SLACK = 1.0
 
+#: Scores of each row, and of rows under another rhythm's name, by that name.
 Scores = list[dict[str, float]]
+Claimed = dict[str, dict[int, dict[str, float]]]
 
 
-def folds_of(rows: Sequence[Row]) -> NDArray[np.int64]:
+def folds_of(rows: Sequence[Row], seed: int = 0, folds: int = FOLDS) -> NDArray[np.int64]:
     """Fold of each row; a person is in one fold."""
     _, owner = np.unique([row.subject for row in rows], return_inverse=True)
-    return np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % FOLDS
-
-
-def fit_evidence(rows: Sequence[Row], scores: Scores) -> Trees:
-    """Trees for rhythms; ``scores`` get each sound row's log-odds from trees that did not see the person."""
-    sound = [i for i, row in enumerate(rows) if not row.fault]
-    fold = folds_of([rows[i] for i in sound])
-
-    def fit(chosen: Sequence[int]) -> Trees:
-        parts = [rows[i] for i in chosen]
-        columns = ([getattr(row, k) for row in parts] for k in ("rhythm", "lead", "subject"))
-        return fit_rhythms([row.numbers for row in parts], *columns)
-
-    for k in range(FOLDS):
-        model = fit([i for i, at in zip(sound, fold, strict=True) if at != k])
-        held = [i for i, at in zip(sound, fold, strict=True) if at == k]
-        for claim in ("", *MISLABELLED):
-            asked = [(rows[i].numbers, rows[i].lead, claim or rows[i].rhythm) for i in held]
-            for i, odds in zip(held, log_odds_many(model, asked), strict=True):
-                if odds is not None:
-                    scores[i][f"as_{claim}" if claim else "evidence"] = odds[0]
-    return fit(sound)
+    return np.random.default_rng(seed).permutation(int(owner.max()) + 1)[owner] % folds
 
 
 def looked_for(name: str, row: Row) -> bool:
     """Whether a fault is looked for in strips like this one."""
+    if not name:
+        return False
     fault, rhythm = FAULTS[name], RHYTHMS[row.rhythm]
     if fault.twelve and not row.twelve:
         return False
@@ -118,48 +113,99 @@ def looked_for(name: str, row: Row) -> bool:
     return fault.where != "narrow" or rhythm.p_wave == "required" or row.rhythm == "afib"
 
 
-def fit_faults(rows: Sequence[Row], scores: Scores) -> Trees:
-    """Trees for every fault; ``scores`` get the rows' log-odds from trees that did not see the person."""
-    known = [{**row.numbers, **context(row.rhythm, row.lead)} for row in rows]
-    inputs = inputs_of(known)
-    values = table(known, inputs)
-    fold = folds_of(rows)
+def fit_trees_of(rows: Sequence[Row], kept: NDArray[np.bool_], values: Table) -> tuple[Trees, Trees]:
+    """Trees for rhythms and for every fault, from the rows ``kept``."""
+    parts = [row for row, keep in zip(rows, kept, strict=True) if keep and not row.fault]
+    rhythms, leads, subjects = ([getattr(row, k) for row in parts] for k in ("rhythm", "lead", "subject"))
+    evidence = fit_rhythms([row.numbers for row in parts], rhythms, leads, subjects)
     people = np.array([f"{row.subject}/{row.rhythm}" for row in rows])
     models = []
     for name in dict.fromkeys(row.fault for row in rows if row.fault):
-        damaged = np.array([row.fault == name and looked_for(name, row) for row in rows])
-        sound = np.array([not row.fault and looked_for(name, row) for row in rows])
+        fits = np.array([looked_for(name, row) for row in rows]) & kept
+        damaged = np.array([row.fault == name for row in rows])
+        sound = np.array([not row.fault for row in rows])
+        one, two = np.flatnonzero(sound & fits), np.flatnonzero(damaged & fits)
+        both = people[one].tolist(), people[two].tolist()
+        models.append(fit_fault(name, values.numbers[one], values.numbers[two], both, values.inputs))
+    return evidence, join(models)
 
-        def fit(kept: NDArray[np.bool_], name: str = name, sides: Any = (sound, damaged)) -> Trees:
-            one, two = (np.flatnonzero(side & kept) for side in sides)
-            return fit_fault(
-                name, values[one], values[two], (people[one].tolist(), people[two].tolist()), inputs
-            )
 
-        for k in range(FOLDS):
-            model = fit(fold != k)
-            held = np.flatnonzero((sound | damaged) & (fold == k)).tolist()
-            odds = dict(zip(held, model.scores([known[i] for i in held])[:, 0].tolist(), strict=True))
-            for i in held:
-                if told(name, rows[i].lead, rows[i].twelve):
-                    scores[i][f"looks_{name}_12" if rows[i].twelve else f"looks_{name}"] = odds[i]
-        models.append(fit(fold >= 0))
-        print(f"fitted {name}", flush=True)
-    return join(models)
+@dataclass(frozen=True)
+class Table:
+    """Numbers of all rows [rows, inputs] as the trees for faults see them, and their names."""
+
+    inputs: tuple[str, ...]
+    numbers: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Table:
+        known = [{**row.numbers, **context(row.rhythm, row.lead)} for row in rows]
+        inputs = inputs_of(known)
+        return cls(inputs, table(known, inputs))
+
+
+def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row]) -> Scores:
+    """What the gate sees of each row under the rhythm that it says it is."""
+    asked = [(row.numbers, row.lead, row.rhythm) for row in rows]
+    evidence, faults = log_odds_many(trees[0], asked), fault_odds_many(trees[1], asked)
+    scores: Scores = []
+    for row, odds, looks in zip(rows, evidence, faults, strict=True):
+        own = {} if odds is None else {"evidence": odds[0]}
+        for name, value in looks.items():
+            fault = name.removeprefix("looks_")
+            if told(fault, row.lead, row.twelve) and looked_for(fault, row):
+                own[f"{name}_12" if row.twelve else name] = value
+        scores.append(own)
+    return scores
+
+
+def scores_out_of_fold(rows: Sequence[Row], values: Table) -> tuple[Scores, Claimed]:
+    """Scores of all rows from trees that did not see the person, of some under other rhythms' names too."""
+    fold = folds_of(rows)
+    scores: Scores = [{} for _ in rows]
+    claimed: Claimed = {claim: {} for claim in MISLABELLED}
+    for k in range(FOLDS):
+        trees = fit_trees_of(rows, fold != k, values)
+        held = np.flatnonzero(fold == k).tolist()
+        for i, own in zip(held, scores_of(trees, [rows[i] for i in held]), strict=True):
+            scores[i] = own
+        for claim, names in MISLABELLED.items():
+            some = [i for i in held if not rows[i].fault and rows[i].rhythm in names]
+            under = [replace(rows[i], rhythm=claim) for i in some]
+            claimed[claim] |= dict(zip(some, scores_of(trees, under), strict=True))
+        print(f"trees of fold {k + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    return scores, claimed
 
 
 def fit(rows: Sequence[Row], split: SplitManifest) -> Calibration:
-    """Trees and bounds from rows of training people."""
-    scores: Scores = [{} for _ in rows]
-    trees = fit_evidence(rows, scores), fit_faults(rows, scores)
-    return fit_checks(rows, scores, trees, split)
+    """Trees and bounds from rows of the people fitted on."""
+    values = Table.of(rows)
+    scores, claimed = scores_out_of_fold(rows, values)
+    trees = fit_trees_of(rows, np.ones(len(rows), dtype=bool), values)
+    limits, rhythms = fit_checks(rows, scores, claimed)
+    rates = passed_out_of_fold(rows, scores, claimed)
+    owners: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        owners[row.rhythm].add(row.subject)
+    people = {name: len(owners[name]) for name in rhythms}
+    return Calibration(split.sha256, limits, rhythms, people, *trees, rates)
+
+
+def numbers_of(rows: Sequence[Row], scores: Scores) -> list[dict[str, float]]:
+    """Numbers and scores of each row, without those that its beats make void."""
+    whole = [{**row.numbers, **score} for row, score in zip(rows, scores, strict=True)]
+    for row, numbers in zip(rows, whole, strict=True):
+        if not row.numbers["narrow"]:
+            for name in WIDTHS:
+                numbers.pop(name, None)
+    return whole
 
 
 def fit_checks(
-    rows: Sequence[Row], scores: Scores, trees: tuple[Trees, Trees], split: SplitManifest
-) -> Calibration:
-    """Bounds of all numbers, and of the scores that trees gave to people they were not fitted on."""
-    whole = [{**row.numbers, **score} for row, score in zip(rows, scores, strict=True)]
+    rows: Sequence[Row], scores: Scores, claimed: Claimed
+) -> tuple[dict[str, Bound], dict[str, dict[str, Bound]]]:
+    """Bounds of the integrity numbers, and per rhythm of all others and of the scores of unknown people."""
+    whole = numbers_of(rows, scores)
     owners: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         owners[row.rhythm].add(row.subject)
@@ -168,9 +214,6 @@ def fit_checks(
         for i, row in enumerate(rows)
         if not row.fault and (row.numbers["seconds"] >= SHORT or len(owners[row.rhythm]) < MANY_PEOPLE)
     ]
-    for i in (i for i in range(len(rows)) if not rows[i].numbers["narrow"]):
-        for name in WIDTHS:
-            whole[i].pop(name, None)
     groups: dict[str, list[int]] = defaultdict(list)
     for i in sound:
         groups[rows[i].rhythm].append(i)
@@ -178,66 +221,44 @@ def fit_checks(
     looks = {n: "high" for n in sorted({n for score in scores for n in score}) if n.startswith("looks_")}
     beating = [i for i in sound if RHYTHMS[rows[i].rhythm].has_beats]
     annotated = [whole[i] for i in beating], _weights([rows[i].subject for i in beating])
-    pooled = _pooled(beating, rows, whole, looks)
-    rhythms, counts, fitted = {}, {}, {}
-    for name, group in sorted(groups.items()):
-        people = [rows[i].subject for i in group]
+    pooled = fit_bounds(*annotated, dict.fromkeys(POOLED, "both") | {"likeness": "low"})
+    rhythms: dict[str, dict[str, Bound]] = {}
+    for name in sorted(groups, key=lambda name: (name != "nsr", name)):
+        group = groups[name]
+        own, people = [whole[i] for i in group], [rows[i].subject for i in group]
         rhythm = RHYTHMS[name]
-        rhythms[name], fitted[name] = fit_rhythm(
-            [whole[i] for i in group],
-            people,
-            ends_of(rhythm) | looks,
-            table_bounds(rhythm),
-            _planted(rows, whole, name),
+        asked = {n: end for n, end in looks.items() if any(n in numbers for numbers in own)}
+        planted = _planted(rows, whole, claimed, name)
+        bounds = fit_rhythm(
+            own, people, ends_of(rhythm) | asked, table_bounds(rhythm), planted, _base(name, rhythms)
         )
-        counts[name] = len(set(people))
         if GROUP_OF.get(name) in RARE:
-            lowest = min(whole[i]["evidence"] for i in group)
-            rhythms[name]["evidence"] = (lowest - RARE_SLACK, np.inf)
+            lowest = min(numbers["evidence"] for numbers in own) - RARE_SLACK
+            bounds["evidence"] = (min(lowest, bounds["evidence"][0]), np.inf)
         if rhythm.has_beats:
             marked = {rows[i].subject for i in group if "sensitivity" in whole[i]}
             pad = AGREEMENT_PAD if len(marked) >= ENOUGH_PEOPLE else UNKNOWN_PAD
-            rhythms[name] |= fit_agreement(*annotated, pad)
-            widen_to(rhythms[name], fit_agreement([whole[i] for i in group], _weights(people)))
-            unsure = _unsure(group, rows, whole, looks)
-            widen_to(rhythms[name], pooled, unsure + (POOLED if counts[name] < MANY_PEOPLE else HEIGHTS))
-    for name, other in LIKE.items():
-        if counts.get(name, MANY_PEOPLE) < MANY_PEOPLE:
-            slack = LIKE_SLACK / float(np.sqrt(counts[name]))
-            rhythms[name] |= _fault_limits([whole[i] for i in groups[name]], rhythms[other], looks, slack)
-            widen_to(rhythms[name], rhythms[other], SHARED)
-    return Calibration(split.sha256, limits, rhythms, counts, *trees, fitted)
+            bounds |= fit_agreement(*annotated, pad)
+            widen_to(bounds, fit_agreement(own, _weights(people)))
+            widen_to(bounds, pooled, POOLED if len(owners[name]) < MANY_PEOPLE else HEIGHTS)
+        if name in LIKE:
+            widen_to(bounds, rhythms.get(LIKE[name], {}), SHARED)
+        rhythms[name] = bounds
+    return limits, dict(sorted(rhythms.items()))
 
 
-def _fault_limits(
-    own: Sequence[Mapping[str, float]], other: Mapping[str, Bound], names: Mapping[str, str], slack: float
-) -> dict[str, Bound]:
-    """Limits of fault scores of another rhythm, moved as far as a rhythm's own sound strips need."""
-    highest = {name: max((row[name] for row in own if name in row), default=-np.inf) for name in names}
-    return {name: (-np.inf, max(other[name][1], highest[name] + slack)) for name in names if name in other}
+def _base(name: str, rhythms: Mapping[str, Mapping[str, Bound]]) -> dict[str, Bound]:
+    """Limits of scores that a rhythm starts from, where it has few people."""
+    one, twelve = rhythms.get(LIKE.get(name, ""), {}), rhythms.get(LIKE_12.get(name, ""), {})
+    base = {n: bound for n, bound in twelve.items() if n.startswith("looks_") and n.endswith("_12")}
+    return base | {n: bound for n, bound in one.items() if is_score(n) and not n.endswith("_12")}
 
 
 def _integrity(rows: Sequence[Mapping[str, float]], people: Sequence[str]) -> dict[str, Bound]:
-    limits, _ = fit_rhythm(rows, people, INTEGRITY_ENDS, {})
+    limits = fit_rhythm(rows, people, INTEGRITY_ENDS, {})
     for name, least in INTEGRITY_FLOOR.items():
         limits[name] = (-np.inf, max(least, limits[name][1]))
     return limits | HARD_SPAN
-
-
-def _pooled(
-    index: Sequence[int], rows: Sequence[Row], whole: Sequence[Mapping[str, float]], looks: Mapping[str, str]
-) -> dict[str, Bound]:
-    """Bounds of the numbers that measure the detector, the noise and faults, over all rhythms with beats."""
-    ends = dict.fromkeys(POOLED, "both") | {"likeness": "low"}
-    twelve = {name: end for name, end in looks.items() if name.endswith("_12")}
-    weights = _weights([rows[i].subject for i in index])
-    bounds = fit_bounds([whole[i] for i in index], weights, ends | twelve)
-    planted: dict[str, list[Mapping[str, float]]] = defaultdict(list)
-    for row, numbers in zip(rows, whole, strict=True):
-        if row.fault and row.twelve:
-            planted[f"{row.fault}_12"].append(numbers)
-    ease(bounds, planted)
-    return bounds
 
 
 def _weights(people: Sequence[str]) -> NDArray[np.float64]:
@@ -245,28 +266,65 @@ def _weights(people: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
 
 
-def _unsure(
-    group: Sequence[int], rows: Sequence[Row], whole: Sequence[Mapping[str, float]], looks: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Scores of twelve-lead records that too few people of a rhythm have."""
-    return tuple(
-        name for name in looks
-        if name.endswith("_12") and len({rows[i].subject for i in group if name in whole[i]}) < MANY_PEOPLE
-    )  # fmt: skip
-
-
 def _planted(
-    rows: Sequence[Row], whole: Sequence[Mapping[str, float]], rhythm: str
+    rows: Sequence[Row], whole: Sequence[Mapping[str, float]], claimed: Claimed, rhythm: str
 ) -> dict[str, list[Mapping[str, float]]]:
-    """Rows with a fault of a rhythm, and of others under its name, by the fault's name and kind of record."""
+    """Scores of a rhythm's rows with a fault, and of others under its name, by fault and kind of record."""
     found: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for row, numbers in zip(rows, whole, strict=True):
         if row.fault and row.rhythm == rhythm and looked_for(row.fault, row):
-            found[f"{row.fault}_12" if row.twelve else row.fault].append(numbers)
-        elif not row.fault and row.rhythm in MISLABELLED.get(rhythm, ()) and f"as_{rhythm}" in numbers:
-            kind = f"{row.rhythm} as {rhythm}" + ("_12" if row.twelve else "")
-            found[kind].append({"evidence": numbers[f"as_{rhythm}"]})
+            found[f"{row.fault}_12" if row.twelve else row.fault].append(
+                {n: value for n, value in numbers.items() if is_score(n)}
+            )
+    for i, own in claimed.get(rhythm, {}).items():
+        found[f"{rows[i].rhythm} as {rhythm}" + ("_12" if rows[i].twelve else "")].append(own)
     return found
+
+
+def passed_out_of_fold(rows: Sequence[Row], scores: Scores, claimed: Claimed) -> dict[str, dict[str, float]]:
+    """Share of sound stretches that pass bounds fitted on others, and of each fault found, per rhythm."""
+    whole = numbers_of(rows, scores)
+    fold = folds_of(rows, seed=1, folds=TRIED)
+    caught = np.zeros(len(rows), dtype=bool)
+    for k in range(TRIED):
+        inside = np.flatnonzero(fold != k).tolist()
+        at = {i: n for n, i in enumerate(inside)}
+        known = {c: {at[i]: own for i, own in some.items() if i in at} for c, some in claimed.items()}
+        limits, rhythms = fit_checks([rows[i] for i in inside], [scores[i] for i in inside], known)
+        for i in np.flatnonzero(fold == k).tolist():
+            caught[i] = bool(failures(whole[i], {**rhythms.get(rows[i].rhythm, {}), **limits}))
+        print(f"bounds of fold {k + 1} of {TRIED}", file=sys.stderr, flush=True)
+    long = [i for i, row in enumerate(rows) if row.numbers["seconds"] >= SHORT]
+    return {
+        name: _rates([i for i in long if rows[i].rhythm == name], rows, caught)
+        for name in sorted({row.rhythm for row in rows})
+    }
+
+
+def _rates(mine: Sequence[int], rows: Sequence[Row], caught: NDArray[np.bool_]) -> dict[str, float]:
+    """Of one rhythm: sound stretches, the share that pass in all and per kind, and of each fault found.
+
+    People weigh the same. With fewer than `ENOUGH_PEOPLE` no share in all is told.
+    """
+    sound = [i for i in mine if not rows[i].fault]
+    rates = {"records": float(len(sound))}
+    if len({rows[i].subject for i in sound}) >= ENOUGH_PEOPLE:
+        rates["pass_out_of_fold"] = _passed(sound, rows, caught)
+    for kind, twelve in (("one_lead", False), ("twelve_leads", True)):
+        alike = [i for i in sound if rows[i].twelve == twelve]
+        if len({rows[i].subject for i in alike}) >= ENOUGH_PEOPLE:
+            rates[f"pass_{kind}"] = _passed(alike, rows, caught)
+        planted = [i for i in mine if rows[i].twelve == twelve and looked_for(rows[i].fault, rows[i])]
+        for fault in dict.fromkeys(rows[i].fault for i in planted):
+            some = [i for i in planted if rows[i].fault == fault]
+            if len(some) >= FEWEST_PLANTED:
+                rates[f"found_{fault}_{kind}"] = round(float(caught[some].mean()), 3)
+    return rates
+
+
+def _passed(index: Sequence[int], rows: Sequence[Row], caught: NDArray[np.bool_]) -> float:
+    weights = _weights([rows[i].subject for i in index])
+    return round(1.0 - float(np.average(caught[list(index)], weights=weights)), 4)
 
 
 def held_out_table(strips: Sequence[Record], calibration: Calibration) -> list[dict[str, Any]]:
@@ -317,19 +375,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--split", type=Path, required=True, help="split by person (JSON)")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="calibration to write")
     parser.add_argument("--report", type=Path, help="JSON with the held-out pass rates")
-    parser.add_argument("--rows", type=Path, help="measured rows (.npz): read if there, else written")
+    parser.add_argument(
+        "--work", type=Path, help="folder that keeps what is measured; a rerun goes on from it"
+    )
     options = parser.parse_args(arguments)
     split = SplitManifest.from_json(options.split.read_text(encoding="utf-8"))
-    train, held = set(split.train), set(split.val) | set(split.test)
-    real = [record for record in trainable(read_all(options.data)) if record.subject in train | held]
-    if options.rows and options.rows.is_file():
-        rows = load_rows(options.rows)
-    else:
-        rows = rows_of(
-            sound_strips((r for r in real if r.subject in train), PER_PERSON), 0, "learn", cut=True
-        )
-        if options.rows:
-            save_rows(rows, options.rows)
+    known, held = set(split.train) | set(split.val), set(split.test)
+    real = [record for record in trainable(read_all(options.data)) if record.subject in known | held]
+    if options.work:
+        options.work.mkdir(parents=True, exist_ok=True)
+    strips = sound_strips((r for r in real if r.subject in known), PER_PERSON)
+    rows = rows_of(strips, 0, "learn", elsewhere=True, keep=options.work)
     calibration = fit(rows, split)
     save_calibration(calibration, options.out)
     lines = held_out_table(sound_strips((r for r in real if r.subject in held), PER_HELD), calibration)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from gate_recorders import Recorder
 
 from ecgsynth.fidelity.faults import FAULTS, Strength, find_partner, known_narrow, plant
 from ecgsynth.fidelity.integrity import integrity
@@ -23,8 +24,8 @@ from ecgsynth.rhythms import RHYTHMS
 CERTAIN = ("nan", "flat", "einthoven")
 #: Shorter strips are not measured, in seconds.
 SHORTEST = 3.0
-#: Records that are measured together.
-BATCH = 200
+#: Strips that are measured, and kept, together.
+BATCH = 50
 #: Most strips of one person and rhythm that faults are planted in; fewer of rhythms with many people.
 MOST_SPOILT, SPOILT = 4, {"nsr": 2, "afib": 3}
 
@@ -42,11 +43,18 @@ class Row:
 
 
 def rows_of(
-    strips: Iterable[Record], seed: int, strength: Strength | None = None, cut: bool = False
+    strips: Iterable[Record],
+    seed: int,
+    strength: Strength | None = None,
+    elsewhere: bool = False,
+    keep: Path | None = None,
 ) -> list[Row]:
     """Rows of strips: each as recorded if it has the eight leads, and one of its leads alone.
 
-    With a ``strength`` also with every fault that applies, see `SPOILT`; ``cut`` shortens half of them.
+    With a ``strength`` also with every fault that applies, see `SPOILT`. With ``elsewhere`` each also as
+    another recorder would have stored it (:mod:`gate_recorders`) and at times shorter; faults are planted in
+    one of the two. ``keep`` is a folder that gets the rows of every `BATCH` strips as they are measured; what
+    it holds is not measured again.
     """
     rng = np.random.default_rng(seed)
     records: list[Record] = []
@@ -57,30 +65,66 @@ def rows_of(
         if alone is not None:
             records.append(alone)
     pools: dict[tuple[str, float, int], list[Record]] = defaultdict(list)
+    counts: Counter[tuple[tuple[str, float, int], str]] = Counter()
+    spoilt = []
     for record in records:
-        pools[_kind(record)].append(record)
-    seen: Counter[tuple[tuple[str, float, int], str]] = Counter()
+        kind = _kind(record)
+        pools[kind].append(record)
+        counts[kind, record.subject] += 1
+        spoilt.append(
+            strength is not None and counts[kind, record.subject] <= SPOILT.get(kind[0], MOST_SPOILT)
+        )
     rows: list[Row] = []
-    batch: list[tuple[Record, str]] = []
     began = time.monotonic()
-    for k, record in enumerate(records):
-        sound = shortened(record, rng) if cut else record
-        batch.append((sound, ""))
-        seen[_kind(record), record.subject] += 1
-        spoilt = strength and seen[_kind(record), record.subject] <= SPOILT.get(_kind(record)[0], MOST_SPOILT)
-        for fault in FAULTS.values() if spoilt else ():
-            if fault.name in CERTAIN or not fault.applies(sound, str(sound.episodes[0].rhythm)):
-                continue
-            partner = find_partner(record, pools[_kind(record)], rng) if fault.partner else None
-            damaged = plant(fault, sound, rng, strength or "learn", partner)
-            if damaged is not None and damaged.seconds >= SHORTEST:
-                batch.append((damaged, fault.name))
-        if len(batch) >= BATCH or k == len(records) - 1:
-            rows += _measured(batch)
-            batch = []
-        if k % 100 == 99:
-            print(f"{k + 1} of {len(records)} strips, {time.monotonic() - began:.0f} s", file=sys.stderr)
+    for first in range(0, len(records), BATCH):
+        path = keep / f"rows_{seed}_{first:05}.npz" if keep else None
+        if path is not None and path.is_file():
+            rows += load_rows(path)
+            continue
+        batch: list[tuple[Record, str]] = []
+        for k in range(first, min(first + BATCH, len(records))):
+            own = np.random.default_rng([seed, k])
+            batch += _variants(records[k], pools, own, strength if spoilt[k] else None, elsewhere)
+        measured = _measured(batch)
+        if path is not None:
+            save_rows(measured, path)
+            measured = load_rows(path)  # stored numbers are rounded: the same whether read or measured
+        rows += measured
+        done = min(first + BATCH, len(records))
+        print(
+            f"{done} of {len(records)} strips, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True
+        )
     return rows
+
+
+def _variants(
+    record: Record,
+    pools: Mapping[tuple[str, float, int], list[Record]],
+    rng: np.random.Generator,
+    strength: Strength | None,
+    elsewhere: bool,
+) -> list[tuple[Record, str]]:
+    """The record, as another recorder stores it, and with faults; each with the name of its fault."""
+    variants = [(record, "")]
+    sound, recorder = record, None
+    if elsewhere:
+        recorder = Recorder.drawn(rng)
+        moved = shortened(recorder.store(record), rng)
+        variants.append((moved, ""))
+        if rng.random() < 0.5:
+            sound = moved
+        else:
+            sound, recorder = shortened(record, rng), None
+    for fault in FAULTS.values() if strength else ():
+        if fault.name in CERTAIN or not fault.applies(sound, str(sound.episodes[0].rhythm)):
+            continue
+        partner = find_partner(record, pools[_kind(record)], rng) if fault.partner else None
+        if partner is not None and recorder is not None:
+            partner = recorder.store(partner)  # both people by the same device
+        damaged = plant(fault, sound, rng, strength or "learn", partner)
+        if damaged is not None and damaged.seconds >= SHORTEST:
+            variants.append((damaged, fault.name))
+    return variants
 
 
 def _kind(record: Record) -> tuple[str, float, int]:

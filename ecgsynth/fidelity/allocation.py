@@ -3,12 +3,14 @@
 The scores of a handful of noisy strips are high for several faults at once, so limits that are set one by
 one either turn down too many people or miss too much. Here all limits of a rhythm move together: each step
 tightens the one that finds most further faults per sound person it turns down in addition, until the budget
-is used up (greedy maximum coverage, Khuller, Moss, Naor, Inf Process Lett 70:39-45, 1999).
+is used up (greedy maximum coverage, Khuller, Moss, Naor, Inf Process Lett 70:39-45, 1999). Limits that were
+chosen among so many turn down more new people than they did known ones, so all of them then move together,
+until those whom they were not chosen on pass (`joint_limits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +21,14 @@ Bools = NDArray[np.bool_]
 
 #: Shares of people whom one limit may turn down, from the loosest on.
 TAILS = (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.003, 0.004, 0.006, 0.008, 0.011, 0.015, 0.02)
-#: How many steps ahead a limit may jump: the first ones often only pass noisy strips.
-JUMP = 6
 #: Share of a fault's strips that is asked for; finding more is worth nothing.
-WANTED, WANTED_OF = 0.97, {"splice": 0.88, "reversed": 0.90}
+WANTED = 0.97
+#: Folds of people in which limits are chosen without those whom they are tried on.
+FOLDS = 5
+#: Share of the values that are the tail of a score.
+TAIL_FROM = 0.1
+#: Log-odds by which the highest scores of people fall off to 1/e; 1.44 to 1.55 in rhythms of many people.
+FALL_OFF = 1.5
 #: A limit that finds less than this share of its own fault is left out: it costs sound records for nothing.
 WORTH = 0.15
 #: Distance of the loosest limit above all sound scores, in log-odds, for people who were not seen.
@@ -72,8 +78,130 @@ def _limit(values: Array, weights: Array, tail: float) -> float:
     return float(top + MARGIN) if k == 0 else float((top + below) / 2)
 
 
+def excess(scores: Scores, limits: Mapping[str, float], scales: Mapping[str, float]) -> Array:
+    """How far the worst score of each strip lies beyond its limit, in ``scales``; -inf where none is told."""
+    known = [j for j, name in enumerate(scores.names) if name in limits]
+    if not known:
+        return np.full(len(scores.values), -np.inf)
+    at, by = (np.array([table[scores.names[j]] for j in known]) for table in (limits, scales))
+    beyond = (scores.values[:, known] - at) / by
+    return np.asarray(np.where(np.isfinite(beyond), beyond, -np.inf).max(axis=1))
+
+
+def scales_of(
+    sound: Scores,
+    weights: Array,
+    limits: Mapping[str, float],
+    faulty: Mapping[str, Scores],
+    own: Mapping[str, str],
+) -> dict[str, float]:
+    """How far each limit moves in one step: one tail of sound strips, and all the room that its fault leaves.
+
+    Beyond a limit under which no fault lies there is nothing to lose: it moves up to where a twentieth of the
+    faults are.
+    """
+    scales = {}
+    for name, limit in limits.items():
+        j = sound.names.index(name)
+        column, seen = sound.values[:, j], np.isfinite(sound.values[:, j])
+        scales[name] = _tail(column[seen], weights[seen])
+        key = own.get(name, "")
+        if key in faulty:
+            values = faulty[key].values[:, j]
+            scales[name] += max(0.0, float(np.nanquantile(values, 0.05)) - limit)
+    return scales
+
+
+def _tail(values: Array, weights: Array) -> float:
+    """Mean excess over the value that `TAIL_FROM` of the weight lies over, at least 0.1."""
+    order = np.argsort(values)[::-1]
+    above = np.cumsum(weights[order]) / weights.sum()
+    start = float(values[order[min(int(np.searchsorted(above, TAIL_FROM)), len(order) - 1)]])
+    beyond = values > start
+    mean = float(np.average(values[beyond] - start, weights=weights[beyond])) if beyond.any() else 0.0
+    return max(0.1, mean)
+
+
+def turned_down_at(excesses: Array, weights: Array, share: float, more: float = 0.0) -> float:
+    """The excess over which ``share`` of new people will lie, whose weights sum to 1 each.
+
+    A quantile; where there are too few people for one, the highest excess, and beyond it as far as scores
+    that fall off by `FALL_OFF` reach. ``more`` people are known to lie lower.
+    """
+    seen = np.isfinite(excesses)
+    if not seen.any():
+        return -np.inf
+    values, mass = excesses[seen], weights[seen]
+    expected = share * (float(mass.sum()) + 1.0 + more)
+    if expected >= 1.0:
+        order = np.argsort(values)[::-1]
+        above = np.cumsum(mass[order])
+        return float(values[order[min(int(np.searchsorted(above, expected, side="right")), len(order) - 1)]])
+    return float(values.max()) - FALL_OFF * float(np.log(expected))
+
+
+def joint_limits(
+    sound: Scores,
+    weights: Array,
+    owner: NDArray[np.int64],
+    faulty: Mapping[str, Scores],
+    own: Mapping[str, str],
+    budget: float,
+    share: float,
+    lost: Bools,
+    free: bool,
+) -> dict[str, float]:
+    """Limits that all move together until ``share`` of people whom they were not chosen on are turned down.
+
+    Parameters
+    ----------
+    sound, weights, faulty, own, budget
+        As in `share_out`.
+    owner : int array [strips]
+        Who was recorded.
+    share : float
+        Of people, by all checks together.
+    lost : bool array [strips]
+        Turned down by other checks.
+    free : bool
+        Whether limits move as `scales_of` says; else all by as many log-odds.
+    """
+
+    def chosen(
+        rows: NDArray[np.int64], worth: Collection[str] | None = None
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        part = Scores(sound.names, sound.values[rows])
+        limits = limits_at(part, weights[rows], share_out(part, weights[rows], faulty, budget, own, worth))
+        scales = scales_of(part, weights[rows], limits, faulty, own) if free else dict.fromkeys(limits, 1.0)
+        return limits, scales
+
+    limits, scales = chosen(np.arange(len(weights)))
+    fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % FOLDS
+    tried = np.full(len(weights), -np.inf)
+    for k in range(FOLDS):
+        held = np.flatnonzero(fold == k)
+        inside = chosen(np.flatnonzero(fold != k), limits)
+        tried[held] = excess(Scores(sound.names, sound.values[held]), *inside)
+    step = max(0.0, step_for(tried, weights, share, lost))
+    return {name: limit + step * scales[name] for name, limit in limits.items()}
+
+
+def step_for(excesses: Array, weights: Array, share: float, lost: Bools, more: float = 0.0) -> float:
+    """How far limits move for ``share`` of people to be turned down, with those ``lost`` to other checks.
+
+    At least half of the share is left to the scores.
+    """
+    left = max(share / 2, share - float(weights[lost].sum() / weights.sum()))
+    return turned_down_at(excesses[~lost], weights[~lost], left, more) if not lost.all() else 0.0
+
+
 def share_out(
-    sound: Scores, weights: Array, faulty: Mapping[str, Scores], budget: float, own: Mapping[str, str]
+    sound: Scores,
+    weights: Array,
+    faulty: Mapping[str, Scores],
+    budget: float,
+    own: Mapping[str, str],
+    worth: Collection[str] | None = None,
 ) -> dict[str, float]:
     """Tail of each check, such that sound strips of at most ``budget`` of the weight are turned down in all.
 
@@ -88,6 +216,8 @@ def share_out(
     budget : float
     own : mapping of str to str
         The key of ``faulty`` that a check was made for.
+    worth : collection of str, optional
+        Checks that are worth making; None finds out.
 
     Returns
     -------
@@ -108,12 +238,12 @@ def share_out(
     while True:
         best: tuple[float, str, int] | None = None
         for name, levels in masks.items():
-            for k in range(level[name] + 1, min(level[name] + JUMP, len(TAILS) - 1) + 1):
+            for k in range(level[name] + 1, len(TAILS)):
                 turned_down, caught = levels[k]
                 cost = float(weight[turned_down & ~lost].sum())
                 if float(weight[turned_down | lost].sum()) > budget:
                     break
-                gain = sum(_worth(key, found[key] | caught[key]) - _worth(key, found[key]) for key in found)
+                gain = sum(_worth(found[key] | caught[key]) - _worth(found[key]) for key in found)
                 rate = gain / (cost + LEAST_COST)
                 if gain > 0.001 and (best is None or rate > best[0]):
                     best = (rate, name, k)
@@ -123,15 +253,18 @@ def share_out(
         level[name] = k
         lost = lost | masks[name][k][0]
         found = {key: found[key] | masks[name][k][1][key] for key in found}
-    return {
-        name: TAILS[level[name]]
-        for name, levels in masks.items()
-        if own.get(name) not in faulty or float(levels[level[name]][1][own[name]].mean()) >= WORTH
-    }
+    if worth is None:
+        finds = {
+            name: float(masks[name][level[name]][1][own[name]].mean())
+            for name in masks
+            if own.get(name) in faulty
+        }
+        worth = [name for name in masks if finds.get(name, 1.0) >= WORTH]
+    return {name: TAILS[level[name]] for name in masks if name in worth}
 
 
-def _worth(key: str, found: Bools) -> float:
-    return min(float(found.mean()), WANTED_OF.get(key.removesuffix("_12"), WANTED)) if len(found) else 0.0
+def _worth(found: Bools) -> float:
+    return min(float(found.mean()), WANTED) if len(found) else 0.0
 
 
 def _levels(

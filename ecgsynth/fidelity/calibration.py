@@ -35,20 +35,21 @@ class Calibration:
     Attributes
     ----------
     split : str
-        Hash of the split whose training people were used.
+        Hash of the split whose people in train and val were used.
     integrity : mapping of str to (low, high)
         Bounds of the raw-signal numbers, equal for all rhythms; infinite where an end is free.
     rhythms : mapping of str to mapping of str to (low, high)
         Bounds per rhythm. ``looks_<fault>`` and, in records with the eight independent leads,
         ``looks_<fault>_12`` are log-odds of ``faults``.
     people : mapping of str to int
-        Training people behind each rhythm's bounds.
+        People behind each rhythm's bounds.
     evidence : Trees or None
         What tells rhythms apart, behind the number ``evidence``; None leaves that check out.
     faults : Trees or None
         What tells faults from sound recordings, one output per fault.
     fitted : mapping of str to mapping of str to float
-        How each rhythm's bounds were fitted: ``records``, ``tail``, ``pass_out_of_fold``.
+        What each rhythm's bounds did to people whom they were not fitted on: sound ``records``, the share
+        that passed (``pass_out_of_fold``, and per kind of record) and of planted faults that was found.
     """
 
     split: str

@@ -51,6 +51,8 @@ LEFT_OUT = (
 RATES = ("rate", "mean_rate", "rate_least", "rate_most")
 #: Rounds of boosting and shrinkage, for rhythms and for faults.
 RHYTHM_ROUNDS, FAULT_ROUNDS, SHRINKAGE = 100, 160, 0.1
+#: How many times as much as one from a source of many people a person from a source of few may weigh.
+MOST_FAIR = 3.0
 
 
 def context(rhythm: str | None, lead: str) -> dict[str, float]:
@@ -125,15 +127,15 @@ def fit_rhythms(
 ) -> Trees:  # fmt: skip
     """Trees that tell the groups of rhythms apart; rows whose rhythm has no group are left out.
 
-    Each person weighs the same within a rhythm, a rhythm as the square root of its people. With fewer than
-    three groups there are no scores per group: ValueError.
+    People weigh as in `fair_weights`, a rhythm as the square root of its people. With fewer than three groups
+    there are no scores per group: ValueError.
     """
     index = [i for i, rhythm in enumerate(rhythms) if rhythm in GROUP_OF]
     known = [{**rows[i], **context(None, leads[i])} for i in index]
     labels = np.array([GROUP_OF[rhythms[i]] for i in index])
     if len(np.unique(labels)) < 3:
         raise ValueError(f"rhythms to tell apart: {np.unique(labels).tolist()}, needed are 3 groups or more")
-    weights = equal_weights([f"{rhythms[i]}/{people[i]}" for i in index])
+    weights = fair_weights([f"{people[i]}/{rhythms[i]}" for i in index])
     for group in np.unique(labels):
         weights[labels == group] /= np.sqrt(weights[labels == group].sum())
     inputs = inputs_of(known, RATES)
@@ -145,15 +147,25 @@ def fit_fault(
     name: str, sound: NDArray[np.float32], damaged: NDArray[np.float32], people: tuple[Sequence[str],
     Sequence[str]], inputs: tuple[str, ...], rounds: int = FAULT_ROUNDS,
 ) -> Trees:  # fmt: skip
-    """Trees that tell ``damaged`` from ``sound`` rows [rows, inputs]; sides and people weigh the same."""
-    weights = np.concatenate([w / w.sum() for w in (equal_weights(side) for side in people)])
+    """Trees that tell ``damaged`` from ``sound`` rows [rows, inputs]; both sides weigh the same."""
+    weights = np.concatenate([w / w.sum() for w in (fair_weights(side) for side in people)])
     labels = np.r_[np.zeros(len(sound), dtype=np.int64), np.ones(len(damaged), dtype=np.int64)]
     weights *= len(weights) / weights.sum()
     rows = np.concatenate([sound, damaged])
     return fit_trees(rows, labels, weights, inputs, rounds=rounds, rate=SHRINKAGE, name=name)
 
 
-def equal_weights(owners: Sequence[str]) -> Array:
-    """Weights [rows] that sum to 1 for each owner."""
-    _, owner = np.unique(np.asarray(owners), return_inverse=True)
-    return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
+def fair_weights(people: Sequence[str]) -> Array:
+    """Weights [rows] of people named ``source/person``: a source weighs as the square root of its people.
+
+    Nobody weighs more than `MOST_FAIR` times as much as another; on average over all people their weights sum
+    to 1. A device that few people were recorded with would else be taken for a fault.
+    """
+    names, owner = np.unique(np.asarray(people), return_inverse=True)
+    _, source, count = np.unique(
+        [name.partition("/")[0] for name in names.tolist()], return_inverse=True, return_counts=True
+    )
+    each = 1.0 / np.sqrt(count[source])
+    each = np.minimum(each, MOST_FAIR * each.min())
+    each *= len(names) / each.sum()
+    return np.asarray((each / np.bincount(owner))[owner], dtype=np.float64)

@@ -8,30 +8,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.allocation import WORTH, Scores, limits_at, share_out
+from ecgsynth.fidelity.allocation import WORTH, Scores, excess, joint_limits, step_for
 from ecgsynth.fidelity.calibration import Bound, failures
 from ecgsynth.fidelity.checks import NATURAL, NON_NEGATIVE, is_score, pad_of
 
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
 
-#: Share of stretches of people who were not fitted on that must pass all checks, over folds of training
-#: people.
-AIM = 0.983
-#: Shares of people whom the scores of one kind of record (one lead, twelve leads) may turn down, tried in
-#: turn until `AIM` is reached.
-BUDGETS = (0.015, 0.0135, 0.012, 0.01, 0.008, 0.006, 0.004, 0.002)
-#: Twelve leads show faults so clearly that a smaller share of the budget finds as many.
-TWELVE_BUDGET = 0.5
+#: Share of new people whom all checks together may turn down; limits aim so many standard errors below it.
+SHARE, ERRORS = 0.02, 0.6
+#: Share that is handed out between scores of one lead, and of twelve, before their limits move together, see
+#: `joint_limits`.
+BUDGET, TWELVE_BUDGET = 0.04, 0.006
+#: With fewer people than this in a kind of record there is nothing to hand out: limits are those of a rhythm
+#: that is made the same way, or beyond the highest scores.
+SHARING_PEOPLE = 100
+#: People that limits of such a rhythm count as.
+LIKE_PEOPLE = 10
 #: All other checks leave out next to nobody, and are widened beyond that, see `checks.PADS`.
 TAIL = 0.0002
-#: Share of planted faults that a limit needs to find; see `score_bounds`. It lies at least half way from the
-#: sound to where all but `MISSED` of the faults are: recorders that nobody was fitted on shift scores.
-ENOUGH, MISSED = 0.985, 0.05
-#: With fewer people than this there is nothing to share out: bounds are their extremes, widened by
+#: Limits from few people find all but this share of the faults that were planted in them.
+MISSED = 0.05
+#: With fewer people than this bounds are their extremes, widened by
 #: `FEW_PAD` spreads over the square root of people, but at least as those of many;
 #: they take in those of all rhythms with beats together where the check is of `POOLED`.
-MANY_PEOPLE = 30
+MANY_PEOPLE = 60
 FEW_PAD = 1.5
 #: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
 #: `VERY_FEW` none that a number of its own does not find.
@@ -150,75 +151,124 @@ def fit_rhythm(
     ends: Mapping[str, str],
     table: Mapping[str, Bound],
     planted: Mapping[str, Rows] | None = None,
-) -> tuple[dict[str, Bound], dict[str, float]]:
-    """Bounds of one rhythm from its real stretches, and how they were found.
+    base: Mapping[str, Bound] | None = None,
+) -> dict[str, Bound]:
+    """Bounds of one rhythm from its real stretches.
 
     Each person weighs the same. ``planted`` are rows of the same people with a fault, by its name and kind of
     record (``splice``, ``splice_12``), and of other rhythms under this one's name; they say which score is
     worth how many sound records, see :mod:`ecgsynth.fidelity.allocation`. With fewer than `MANY_PEOPLE` the
-    bounds are extremes and take in those of the rhythm table.
+    bounds are extremes and take in those of the rhythm table. ``base`` has limits of scores of a rhythm with
+    more people whose beats are made the same way.
     """
     names, owner = np.unique(np.asarray(people), return_inverse=True)
-    weights = np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
-    info = {"records": float(len(rows))}
-    faulty = planted or {}
+    weights = _person_weights(owner)
+    plain = {name: end for name, end in ends.items() if not is_score(name)}
+    bounds = fit_bounds(rows, weights, plain)
     if len(names) < MANY_PEOPLE:
-        bounds = fit_bounds(rows, weights, ends)
-        ease(bounds, faulty)
-        drop_unsure(bounds, faulty, len(names))
         for name, (low, high) in table.items():
             seen = bounds.get(name, (low, high))
             bounds[name] = (min(low, seen[0]), max(high, seen[1]))
-        hold_rate(bounds, rows, weights, table)
-        return bounds, info
-    plain = {name: end for name, end in ends.items() if not is_score(name)}
-    scores = tuple(name for name in ends if is_score(name))
-    tails: dict[str, float] = {}
-    for budget in BUDGETS if scores else (0.0,):
-        tails = score_tails(rows, weights, scores, faulty, budget)
-        rate = _pass_out_of_fold(rows, weights, owner, plain, tails, faulty)
-        if rate >= AIM:
-            break
-    few = _scores_of_few(rows, weights, scores)
-    bounds = fit_bounds(rows, weights, plain | dict.fromkeys(few, "high"))
-    ease(bounds, faulty)
-    drop_unsure(bounds, faulty, len(names))
-    bounds |= score_bounds(rows, weights, tails, faulty)
-    if "dominant_hz" in bounds:
-        widen_to(bounds, table, ("dominant_hz",))
+        lost = np.zeros(len(rows), dtype=bool)
+    else:
+        if "dominant_hz" in bounds:
+            widen_to(bounds, table, ("dominant_hz",))
+        lost = _lost_out_of_fold(rows, weights, owner, plain)
     hold_rate(bounds, rows, weights, table)
-    return bounds, info | {"budget": budget, "pass_out_of_fold": rate}
+    scores = tuple(name for name in ends if is_score(name))
+    return bounds | _score_bounds(rows, people, lost, scores, planted or {}, base or {})
 
 
-def score_tails(
-    rows: Rows, weights: Array, names: Sequence[str], planted: Mapping[str, Rows], budget: float
-) -> dict[str, float]:
-    """Tail of each score worth its false alarms; one-lead and twelve-lead records have a budget each.
+def _score_bounds(
+    rows: Rows,
+    people: Sequence[str],
+    lost: NDArray[np.bool_],
+    names: Sequence[str],
+    planted: Mapping[str, Rows],
+    base: Mapping[str, Bound],
+) -> dict[str, Bound]:
+    """Limits of scores; one-lead and twelve-lead records are turned down in a share each.
 
-    A kind of record that fewer than `MANY_PEOPLE` have gets none.
+    Evidence is held in both, at the limit of one lead where there are such records.
     """
-    tails: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for twelve in (False, True):
-        checks = [name for name in names if name.endswith("_12") == twelve]
-        mine = [i for i, row in enumerate(rows) if twelve == _of_twelve(row)]
+        here = [name for name in names if name == "evidence" or name.endswith("_12") == twelve]
+        checks = [name for name in here if name not in limits]
+        mine = np.array([i for i, row in enumerate(rows) if twelve == _of_twelve(row)], dtype=np.int64)
+        if not len(mine) or not checks:
+            continue
+        own = {name: name.removeprefix("looks_") for name in checks if name != "evidence"}
         faulty = {
             key: Scores.of(checks, [_high(row) for row in some])
             for key, some in planted.items()
-            if key.endswith("_12") == twelve and len(some) >= FEWEST_PLANTED
+            if key.endswith("_12") == twelve
         }
-        if checks and float(weights[mine].sum()) >= MANY_PEOPLE:
-            sound = Scores.of(checks, [_high(rows[i]) for i in mine])
-            own = {name: name.removeprefix("looks_") for name in checks if name != "evidence"}
-            share = budget * TWELVE_BUDGET if twelve else budget
-            tails |= share_out(sound, weights[mine], faulty, share, own)
-    return tails
+        sound = Scores.of(checks, [_high(rows[i]) for i in mine])
+        own_people = [people[i] for i in mine]
+        _, who = np.unique(own_people, return_inverse=True)
+        weights = _person_weights(who)
+        budget, count = TWELVE_BUDGET if twelve else BUDGET, float(weights.sum())
+        share = SHARE - ERRORS * float(np.sqrt(SHARE * (1 - SHARE) / max(count, SHARING_PEOPLE)))
+        if count >= SHARING_PEOPLE:
+            faulty = {key: some for key, some in faulty.items() if len(some.values) >= FEWEST_PLANTED}
+            found = joint_limits(sound, weights, who, faulty, own, budget, share, lost[mine], free=twelve)
+        else:
+            found = _limits_of_few(sound, weights, faulty, own, share, lost[mine], base)
+        limits |= found
+        if "evidence" in limits:
+            lost = lost | np.array([-row.get("evidence", np.inf) > limits["evidence"] for row in rows])
+    return {
+        name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
+    }
 
 
-def _scores_of_few(rows: Rows, weights: Array, names: Sequence[str]) -> list[str]:
-    """Scores of twelve-lead records, where too few people have one to share anything out."""
-    mine = np.array([_of_twelve(row) for row in rows])
-    few = 0 < float(weights[mine].sum()) < MANY_PEOPLE
-    return [name for name in names if few and name.endswith("_12")]
+def _limits_of_few(
+    sound: Scores,
+    weights: Array,
+    faulty: Mapping[str, Scores],
+    own: Mapping[str, str],
+    share: float,
+    lost: NDArray[np.bool_],
+    base: Mapping[str, Bound],
+) -> dict[str, float]:
+    """Limits that pass these people, and as far beyond that new people pass too.
+
+    They are those of ``base`` where a score lies higher in it; without a base, those that `ease` and
+    `drop_unsure` leave.
+    """
+    planted = {
+        key: [
+            {
+                name: float(row[j])
+                for j, name in enumerate(scores.names)
+                if name in own and np.isfinite(row[j])
+            }
+            for row in scores.values
+        ]
+        for key, scores in faulty.items()
+    }
+    highest = {
+        name: float(np.nanmax(column))
+        for name, column in zip(sound.names, sound.values.T, strict=True)
+        if np.isfinite(column).sum() >= 4
+    }
+    known = {
+        name: -base[name][0] if name == "evidence" else base[name][1] for name in highest if name in base
+    }
+    if known:
+        limits = {name: max(limit, highest[name]) for name, limit in known.items()}
+    else:
+        bounds: dict[str, Bound] = {
+            name: (-value, np.inf) if name == "evidence" else (-np.inf, value)
+            for name, value in highest.items()
+        }
+        ease(bounds, planted)
+        drop_unsure(bounds, planted, round(float(weights.sum())))
+        limits = {name: -bounds[name][0] if name == "evidence" else bounds[name][1] for name in bounds}
+    beyond = excess(sound, limits, dict.fromkeys(limits, 1.0))
+    step = step_for(beyond, weights, share, lost, LIKE_PEOPLE if known else 0.0)
+    return {name: limit + max(0.0, step) for name, limit in limits.items()}
 
 
 def _of_twelve(row: Mapping[str, float]) -> bool:
@@ -226,50 +276,28 @@ def _of_twelve(row: Mapping[str, float]) -> bool:
     return any(name.startswith("looks_") and name.endswith("_12") for name in row)
 
 
-def score_bounds(
-    rows: Rows, weights: Array, tails: Mapping[str, float], planted: Mapping[str, Rows]
-) -> dict[str, Bound]:
-    """Bounds of scores at their tails: evidence must not be low, the others not high.
-
-    A limit that is tighter than it takes to find `ENOUGH` of the faults ``planted`` is eased to that, and
-    half way to where `MISSED` of them are: beyond, it only costs sound records.
-    """
-    limits = limits_at(Scores.of(tuple(tails), [_high(row) for row in rows]), weights, tails)
-    for name in limits:
-        own = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
-        if len(own) >= FEWEST_PLANTED:
-            few, some = np.quantile(own, (1 - ENOUGH, MISSED)).tolist()
-            limits[name] = max(limits[name], few, (limits[name] + some) / 2)
-    return {
-        name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
-    }
-
-
 def _high(row: Mapping[str, float]) -> Mapping[str, float]:
     """The row with evidence turned round, so that all scores are bad when they are high."""
     return {**row, "evidence": -row["evidence"]} if "evidence" in row else row
 
 
-def _pass_out_of_fold(
-    rows: Rows,
-    weights: Array,
-    owner: NDArray[np.int64],
-    plain: Mapping[str, str],
-    tails: Mapping[str, float],
-    planted: Mapping[str, Rows],
-) -> float:
-    """Person-weighted share of stretches that pass bounds fitted on the other people, in 10 folds."""
+def _lost_out_of_fold(
+    rows: Rows, weights: Array, owner: NDArray[np.int64], plain: Mapping[str, str]
+) -> NDArray[np.bool_]:
+    """Which stretches lie outside of bounds of plain numbers fitted on the other people, in 10 folds."""
     fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % 10
-    passed = np.zeros(len(rows))
+    lost = np.zeros(len(rows), dtype=bool)
     for k in np.unique(fold):
         inside = np.flatnonzero(fold != k)
-        known = [rows[i] for i in inside.tolist()]
-        bounds = fit_bounds(known, weights[inside], plain) | score_bounds(
-            known, weights[inside], tails, planted
-        )
+        bounds = fit_bounds([rows[i] for i in inside.tolist()], weights[inside], plain)
         for i in np.flatnonzero(fold == k).tolist():
-            passed[i] = not failures(rows[i], bounds)
-    return float(np.average(passed, weights=weights))
+            lost[i] = bool(failures(rows[i], bounds))
+    return lost
+
+
+def _person_weights(owner: NDArray[np.int64]) -> Array:
+    """Weights [rows] that sum to 1 for each person."""
+    return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
 
 
 def _quantiles(values: Array, weights: Array, at: tuple[float, ...]) -> Any:
