@@ -147,7 +147,7 @@ def fit_traits(
 def calibrated(name: str, entry: dict[str, Any], people: dict[str, list[Array]]) -> dict[str, Any]:
     """Parameters with which the model's own stretches show what people's stretches do.
 
-    A short stretch misses slow drift, so its CV is below that of the process, and it has a skewness by chance;
+    A short stretch misses slow drift, so its CV is below that of the process, and it is skew by chance;
     matched by simulated moments: medians of the traits and, with `MANY` people, their spread over stretches
     (each person counts the same).
     """
@@ -179,7 +179,7 @@ def spread_of(stretches: Array) -> Array:
 
 
 def bent_more(skew: Array, shown: Array, seen: Array) -> Array:
-    """Mean and SD of the bend that bring the skewness `seen` to that `shown`; it is about 2.5 times the bend."""
+    """Mean and SD of the bend that bring the skewness `seen` to that `shown`: some 2.5 times the bend."""
     more = (np.median(shown) - np.median(seen)) / 2.5
     wider = (spread_of(shown[:, None])[0] ** 2 - spread_of(seen[:, None])[0] ** 2) / 2.5**2
     return np.array(

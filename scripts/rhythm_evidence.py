@@ -68,7 +68,7 @@ def _like_the_others(record: Record, peaks: NDArray[np.int64], beat: int) -> boo
 
 
 def stretch_traits(rr: Array, usable: NDArray[np.bool_]) -> Array | None:
-    """Log of mean RR, CV and nRMSSD / CV over usable intervals, their count and skewness; None for too few."""
+    """Log of mean RR, CV, nRMSSD / CV of usable intervals, their count and skewness; None for too few."""
     pairs = usable[1:] & usable[:-1]
     if usable.sum() < 6 or pairs.sum() < 5:
         return None

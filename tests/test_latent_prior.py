@@ -89,3 +89,18 @@ def test_everybody_counts_the_same() -> None:
 def test_quantiles_rise_even_where_everybody_is_the_same() -> None:
     table = number_quantiles(torch.full((100, 2), 3.0), torch.ones(100))
     assert (table.diff(dim=1) > 0.005).all() and (table - 3.0).abs().max() < 0.2
+
+
+def test_warmth_spreads_latents_and_numbers_apart() -> None:
+    net = LatentFlow(LATENT, 1, SOURCES, 16).eval()
+    torch.nn.init.zeros_(net.out.weight)
+    torch.nn.init.zeros_(net.out.bias)
+    net.warmth[1] = torch.tensor([1.5, 1.2])
+    rows = 2000
+    noise = torch.randn(rows, LATENT + N_EXTRAS, generator=torch.Generator().manual_seed(0))
+    place = tuple(torch.full((rows,), k) for k in (0, 0, 1))
+    made = net.sample(noise, place, torch.zeros(rows, 6))
+    normal = net.standardised(made, place[2])
+    assert torch.allclose(normal[:, :LATENT].std(0), torch.full((LATENT,), 1.5), rtol=0.06)
+    assert torch.allclose(normal[:, LATENT:].std(0), torch.full((N_EXTRAS,), 1.2), rtol=0.06)
+    assert torch.allclose(normal[:, :LATENT], 1.5 * noise[:, :LATENT], atol=1e-4)

@@ -24,6 +24,7 @@ from ecgsynth.generators.conditions import (
     rhythm_per_frame,
 )
 from ecgsynth.generators.cvae import CVAE, kl_to_standard_normal
+from ecgsynth.generators.ectopy import ventricular_heights
 from ecgsynth.generators.learned import PIECE_FRAMES, plan_conditions
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.recording import heart_factor
@@ -159,7 +160,7 @@ def test_atrial_waves_are_there_in_fibrillation_and_flutter_only() -> None:
     assert not mixed[:, :950].any() and mixed[:, 1050:].any(1).all()
 
 
-@pytest.mark.parametrize(("rhythm", "low", "high"), [("afib", 0.02, 0.08), ("aflutter", 0.04, 0.2)])
+@pytest.mark.parametrize(("rhythm", "low", "high"), [("afib", 0.015, 0.08), ("aflutter", 0.04, 0.2)])
 def test_atrial_waves_have_the_size_and_rate_of_real_ones(rhythm: str, low: float, high: float) -> None:
     """Real f waves in V1: 0.04 to 0.15 mV from peak to peak and 4 to 9 Hz; flutter 240 to 350/min."""
     made = [
@@ -303,6 +304,26 @@ def test_t_waves_come_later_after_longer_intervals_and_nothing_else_moves() -> N
         slopes.append(np.polyfit(rr[np.array(wide) - 1], after, 1)[0])
     assert 0.015 < np.median(slopes) < 0.06
     assert max(slopes) < 0.12
+
+
+def test_ventricular_beats_of_a_record_are_of_one_height_and_taller_than_a_latent_knows() -> None:
+    def factors(script: str, seeds: int = 60) -> list[np.ndarray]:
+        made = []
+        for seed in range(seeds):
+            share = {} if script in ("vt", "bigeminy") else {"ectopy": 0.2}
+            plan = draw_plan(
+                Request(((script, 10.0),), ("II",), "mitdb", **share), np.random.default_rng(seed)
+            )
+            heights = ventricular_heights(plan, np.random.default_rng(seed))
+            early = np.array(plan.symbols) == "V"
+            assert (heights[~np.isin(plan.symbols, ("V", "F"))] == 1).all()
+            assert len(set(heights[early].tolist())) <= 1
+            made.append(heights[early])
+        return [x for x in made if len(x)]
+
+    assert np.concatenate(factors("vt", 5)).std() == 0
+    assert np.median([x[0] for x in factors("nsr")]) == pytest.approx(1.55, rel=0.15)
+    assert np.median([x[0] for x in factors("bigeminy")]) == pytest.approx(1.25, rel=0.15)
 
 
 def test_heights_drift_over_minutes_and_differ_little_within_seconds() -> None:

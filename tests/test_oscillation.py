@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ecgsynth.generators.oscillation import BANDS, cancel_beats, measure_oscillation
+from ecgsynth.generators.conditions import make_conditions
+from ecgsynth.generators.oscillation import BANDS, beat_bend_sd, cancel_beats, measure_oscillation
 from ecgsynth.generators.wander import draw_wander, split_wander, wander_level, wander_spectrum
 
 FS = 250.0
@@ -91,3 +92,24 @@ def test_drawn_wander_is_measured_as_loud_as_it_was_drawn(power: list[float]) ->
 def test_wander_of_the_same_seed_is_the_same() -> None:
     a, b = (draw_wander(500, 2, np.full(5, 0.2), np.random.default_rng(4)) for _ in range(2))
     assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.2, 0.5])
+def test_how_blunt_beats_are_is_measured_wherever_their_labels_lie(bend: float) -> None:
+    rng = np.random.default_rng(0)
+    times = 0.5 + np.arange(12) * 0.78 + 0.001 * rng.integers(0, 4, 12)
+    bends = np.clip(bend * rng.standard_normal(12), -0.9, 0.9)
+    still = np.zeros(2600, np.float32)
+    rhythm = np.zeros(260, np.int64)
+    classes = np.zeros(12, np.int64)
+    bumps = make_conditions(times, classes, still, still, rhythm, None, bends).fine[0].astype(float)
+    assert bumps.sum() == pytest.approx(12 * 2.5066, rel=1e-3), "a bend moves a beat about, it adds nothing"
+    qrs = np.exp(-0.5 * (np.arange(-15, 16) / 3.0) ** 2)
+    signal = np.convolve(bumps, qrs, mode="same")[None] + 1e-4 * rng.standard_normal((1, 2600))
+    off = times + rng.uniform(-0.008, 0.008, 12)
+    found = beat_bend_sd(signal, off, classes, 250)
+    spread = 1.4826 * np.median(np.abs(bends - np.median(bends)))
+    assert found == pytest.approx(spread, rel=0.35, abs=0.06)
+    mixed = classes.copy()
+    mixed[::2] = 4
+    assert np.isnan(beat_bend_sd(signal, off, mixed, 250))

@@ -11,6 +11,7 @@ import pytest
 from ecgsynth.errors import OptionError
 from ecgsynth.generators.plan import PLAN_FS, Plan, Request
 from ecgsynth.generators.rhythm_process import draw_plan, fitted
+from ecgsynth.generators.rr_basics import bent
 from ecgsynth.rhythms import RHYTHMS
 
 BEATING = [name for name, rhythm in RHYTHMS.items() if rhythm.has_beats]
@@ -218,6 +219,27 @@ def test_sinus_arrhythmia_follows_breathing() -> None:
         hz = np.fft.rfftfreq(len(rr), 0.25)
         shares.append(power[(hz > 0.13) & (hz < 0.45)].sum() / power[(hz > 0.01) & (hz < 0.5)].sum())
     assert np.median(shares) > 0.5
+
+
+def test_a_bend_makes_intervals_skew_and_leaves_their_spread() -> None:
+    relative = 0.1 * np.random.default_rng(0).standard_normal(20000)
+    for bend in (-0.5, 0.0, 0.3):
+        made = bent(relative, 0.1, bend)
+        assert made.std() == pytest.approx(0.1, rel=0.1)
+        skew = np.mean(((made - made.mean()) / made.std()) ** 3)
+        assert skew == pytest.approx(3 * bend, rel=0.4, abs=0.1)
+    assert np.array_equal(bent(relative, 0.1, 0.0), relative)
+
+
+def test_people_of_a_source_vary_as_people_there_do() -> None:
+    def roughness(source: str) -> float:
+        """Median over people of how much of what RR varies by changes from beat to beat."""
+        strips = [inside(plan("nsr:10", seed, source=source, ectopy=0.0)) for seed in range(150)]
+        return float(np.median([nrmssd(x) / (np.diff(x).std() / np.diff(x).mean()) for x in strips]))
+
+    # mitdb's labels jitter around the peaks, which handheld recordings with detected beats do not.
+    assert 0.9 < roughness("cinc2017") < 0.92 * roughness("mitdb") < 1.3
+    assert set(fitted()["rhythms"]["nsr"]["by_source"]) >= {"ptbxl", "cinc2017", "mitdb"}
 
 
 def test_age_steadies_the_sinus_node() -> None:

@@ -26,12 +26,13 @@ from ecgsynth.sampling import load_generator
 from ecgsynth.training import TrainOptions, train_on_folder
 from ecgsynth.training.describe import describe_people
 from ecgsynth.training.folder import with_sources
+from ecgsynth.training.measures import measured
 from ecgsynth.training.noise import fit_noise
 from ecgsynth.training.prior import fit_prior
 from ecgsynth.training.run import RunOptions, run
 from ecgsynth.training.tasks import CGANTask, CVAETask, Schedule, learning_rate
 from ecgsynth.training.templates import fit_templates
-from ecgsynth.training.trim import _measured, fit_trim, remade
+from ecgsynth.training.trim import fit_trim, remade
 from ecgsynth.wfdb_io import write_record
 
 CONFIG = LearnedConfig(("*",), ("I", "II"), ("mitdb", "ptbxl"), latent=4, width=16, film=8)
@@ -221,7 +222,7 @@ def test_what_is_made_again_is_corrected_towards_the_real(strips: Strips) -> Non
     rows = np.flatnonzero(strips.source == source)
 
     def off() -> float:
-        pairs = _measured(strips, rows, remade(net, strips, rows, 5))
+        pairs = measured(strips, rows, remade(net, strips, rows, 5))
         return float(np.abs(np.median([a.hiss - b.hiss for a, b in pairs], 0)[4:-1]).mean())
 
     before = off()

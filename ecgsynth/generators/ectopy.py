@@ -18,9 +18,9 @@ from ecgsynth.generators.rr_basics import Array, Course, Person, normal_score
 UNLABELLED = frozenset({"ptbxl", "chapman", "ningbo", "ludb", "cinc2017"})
 #: Rhythms in which every A beat is the rhythm's own.
 _OWN_ATRIAL = frozenset({"svt", "atrial_bigeminy"})
-#: What is missing from the QRS of ventricular ectopic beats that are drawn: factor on their height, and the SD
-#: over records of its logarithm. A latent drawn for a strip is mostly of one without such beats. From the QRS
-#: (peak to peak, within 60 ms of the R peak) over that of the record's other beats, in mitdb's training people
+#: What is missing from the QRS of ventricular ectopic beats that are drawn: factor on their height, and SD
+#: over records of its logarithm. A latent drawn for a strip is mostly of one without such beats. From QRS
+#: peak to peak, within 60 ms of R, over that of the other beats, in mitdb's training people
 #: and in drawn records.
 _TALLER = {"bigeminy": (1.25, 0.36), "trigeminy": (1.26, 0.42)}
 _TALLER_ELSEWHERE = (1.55, 0.44)

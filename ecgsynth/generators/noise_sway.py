@@ -50,7 +50,7 @@ def draw_bursts(n: int, sd: NDArray[np.floating], rng: np.random.Generator) -> N
     contact that crackles is heard at all frequencies, most at the high ones.
     """
     knots = np.clip(rng.standard_normal(n // BURST + 2), -2.5, 2.5)
-    # Eased, not straight, from knot to knot: corners would carry noise into bands where there is next to none.
+    # Eased, not straight, from knot to knot: corners would carry noise into bands that have next to none.
     eased = (0.5 - 0.5 * np.cos(np.pi * np.arange(BURST) / BURST))[None]
     course = (knots[:-1, None] + np.diff(knots)[:, None] * eased).ravel()[:n]
     factors = np.exp(np.asarray(sd, np.float64)[:, None] * course)

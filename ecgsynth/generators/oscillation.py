@@ -173,7 +173,7 @@ def beat_bend_sd(
 
     Robust SD over beats of the coefficient, in samples squared, of the second derivative of the median QRS
     (70 ms around the R peak), when each beat is made of the QRS, its two derivatives and a line. Beats are
-    moved by up to `_MOVED_S` first, to where they are most like the median: labels are not always on the peak.
+    moved by up to `_MOVED_S` first, to where they are most like the median: labels may be off the peak.
     """
     reach, moved = int(0.07 * fs), int(_MOVED_S * fs)
     at = np.rint(times * fs).astype(np.int64)
