@@ -27,10 +27,10 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Minutes and hours",
         "",
-        "Made by `benchmarks/physiology.py`: what strips of ten seconds cannot show. Medians and quartiles over",
-        "records of the MIT-BIH Arrhythmia Database (lead MLII) and over records asked for in its manner. The",
-        "learned generators learned from most of these people; constants of the height of beats and of the T waves",
-        "were set by hand from them, so that agreement there is a fit, not a finding.",
+        "Made by `benchmarks/physiology.py`: what strips of ten seconds cannot show. Medians and quartiles",
+        "over records of the MIT-BIH Arrhythmia Database (lead MLII) and over records asked for in its",
+        "manner. The learned generators learned from most of these people; constants of the heights of beats",
+        "and of the T waves were set by hand from them, so that agreement there is a fit, not a finding.",
         f"Weights: {', '.join(f'{k} {v}' for k, v in found['weights'].items())}.",
         "",
         "![Five minutes of heights and intervals; fusion beats; an hour of paroxysms](physiology.png)",
@@ -46,8 +46,9 @@ def _section(part: str, rows: dict[str, Any]) -> list[str]:
         return [f"- {name}: {value}" for name, value in rows.items()]
     if part == "fusions":
         lines = [
-            "Correlation with the strip's ventricular beat (in brackets quartiles, and how many beats). Real fusions are",
-            "of all rhythms: in tachycardia mitdb has three. 25 % of the records of VT have such beats.",
+            "Correlation with the record's ventricular beat (in brackets quartiles, and how many beats). Real",
+            "fusions are of all rhythms: in tachycardia mitdb has three. A quarter of the people with VT have such",
+            "beats, one in fifty of theirs (set by hand).",
             "",
             "| | V | F (fusion) | N (conducted, captured) |",
             "|---|---|---|---|",
@@ -96,9 +97,7 @@ def picture(data: Path, seed: int, path: Path) -> None:
     axes[2].plot(np.arange(one.signal.shape[1]) / one.fs, one.signal[0], lw=0.7, color="#212f3c")
     for sample, symbol in zip(one.beats.samples, one.beats.symbols, strict=True) if one.beats else ():
         axes[2].text(sample / one.fs, one.signal.max(), symbol, fontsize=7, ha="center")
-    axes[2].set_title(
-        "cvae: ventricular tachycardia with fusion (F) and capture beats (N)", loc="left", fontsize=9
-    )
+    axes[2].set_title("cvae: tachycardia with fusion (F) and capture beats (N)", loc="left", fontsize=9)
     hour = model.sample("nsr~afib", 1, seed, seconds=3600.0)[0]
     assert hour.beats is not None
     times = hour.beats.samples / hour.fs / 60

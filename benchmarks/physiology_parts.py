@@ -70,8 +70,8 @@ def made_strips(generator: str, rhythm: str, n: int, seed: int, **wish: Any) -> 
 def variability(strip: Strip) -> dict[str, float] | None:
     """RR over minutes: SDNN, RMSSD, and power at 0.04-0.15 (LF) and 0.15-0.4 Hz (HF), in ms and ms^2.
 
-    Bands of the Task Force of the ESC and NASPE, Circulation 93:1043-1065, 1996; intervals between normal beats,
-    linear in between, 4 Hz, Welch of 128 s.
+    Bands of the Task Force of the ESC and NASPE, Circulation 93:1043-1065, 1996; intervals between normal
+    beats, linear in between, 4 Hz, Welch of 128 s.
     """
     from scipy.signal import welch
 
@@ -156,7 +156,7 @@ def quartiles(strips: Iterable[Strip], measure: Callable[[Strip], dict[str, floa
 
 
 def fusions(strips: Iterable[Strip], fewest: int) -> dict[str, Any]:
-    """Correlation of fusion beats and of conducted ones with the strip's ventricular beat, in -100 to 300 ms."""
+    """Correlation of fusion and conducted beats with the strip's ventricular beat, -100 to 300 ms."""
     out: dict[str, list[float]] = {"F": [], "N": [], "V": []}
     for strip in strips:
         before, after = int(0.1 * strip.fs), int(0.3 * strip.fs)
