@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ablations_measures import points_of
 from numpy.typing import NDArray
 from short_training import fresh_net, rows_of, train_short
 
@@ -28,6 +29,7 @@ from ecgsynth.batches import load_strips
 from ecgsynth.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
 from ecgsynth.datasets import open_dataset
 from ecgsynth.fidelity.calibration import load_calibration
+from ecgsynth.fidelity.distances import kid
 from ecgsynth.fidelity.features import feature_table
 from ecgsynth.fidelity.gate import check_record
 from ecgsynth.fidelity.two_sample import boosting_judge, two_sample_auc
@@ -209,12 +211,23 @@ def judged(
     real = feature_table(list(strips_of(judges)), 250.0)
     names = [f"made/{i}" for i in range(n)]
     found = two_sample_auc(real, judges["subject"].tolist(), made, names, boosting_judge, folds=5, seed=0)
-    near = nearest(np.stack([r.signal[0] for r in records]), strips_of(few))
+    drawn = np.stack([r.signal[0] for r in records]).astype(float)
+    near = nearest(drawn, strips_of(few))
     return {
+        "kid": kernel_distance(strips_of(judges), judges["subject"], drawn, np.array(names)),
         "auc": [round(float(x), 3) for x in (found.auc, found.low, found.high)],
         "gate": round(float(np.mean(passed)), 3),
         "nearest": round(float(np.median(near)), 3),
     }
+
+
+def kernel_distance(
+    one: NDArray[np.float64], whose: NDArray[Any], other: NDArray[np.float64], names: NDArray[Any]
+) -> float:
+    """KID of two sets of strips on the frozen encoder."""
+    owners = [np.unique(who, return_inverse=True)[1] for who in (whose, names)]
+    found = kid(points_of(one), owners[0], points_of(other), owners[1])
+    return round(float(found.value), 3)
 
 
 def strips_of(pack: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -247,13 +260,15 @@ def real_against_real(judges: Mapping[str, Any], options: argparse.Namespace) ->
         one, two = people[side].tolist(), people[~side].tolist()
         found.append(two_sample_auc(table[side], one, table[~side], two, boosting_judge, folds=4, seed=k))
     auc = [float(np.mean([getattr(f, name) for f in found])) for name in ("auc", "low", "high")]
+    distance = kernel_distance(strips_of(judges)[side], people[side], strips_of(judges)[~side], people[~side])
     calibrated = load_calibration()
     passed = []
     for i, strip in enumerate(strips_of(judges)):
         whole = (Episode(0, len(strip), options.rhythm),)
         record = Record(f"r{i}", strip[None].astype(np.float32), 250.0, ("II",), "p", "real", whole)
         passed.append(check_record(record, calibrated).passed)
-    return {"auc": [round(x, 3) for x in auc], "gate": round(float(np.mean(passed)), 3)}
+    row = {"auc": [round(x, 3) for x in auc], "kid": distance}
+    return row | {"gate": round(float(np.mean(passed)), 3)}
 
 
 def page(found: dict[str, Any]) -> str:
@@ -262,7 +277,7 @@ def page(found: dict[str, Any]) -> str:
         "",
         "Made by `benchmarks/adapters.py`. Half of the people with a rhythm give strips, the others judge,",
         "by the AUC of gradient boosting on features, tested on people it has not seen (0.5: cannot tell),",
-        "and the share of draws that pass the gate. Nearest: median over draws of the largest correlation,",
+        "KID on the frozen encoder, and the share of draws that pass the gate. Nearest: median over draws of the largest correlation,",
         "at any shift, with a strip that was learned from. All start from the same weights: of a database,",
         "from the shipped ones, which never saw it; of a rhythm alone, from a base that was trained for this",
         "comparison with everybody left out who shows it (shortly: steps in the JSON). The rhythm process is",
@@ -283,15 +298,17 @@ def page(found: dict[str, Any]) -> str:
             f"{row['strips']} strips of {row['people']} people; {row['judging']} people judge; "
             f"{row['steps']} steps.",
             "",
-            "| | AUC | passes the gate | nearest | CPU s |",
-            "|---|---|---:|---:|---:|",
+            "| | AUC | KID | passes the gate | nearest | CPU s |",
+            "|---|---|---:|---:|---:|---:|",
         ]
         for name, way in row["ways"].items():
             auc = "{:.2f} ({:.2f}-{:.2f})".format(*way["auc"])
             near = "-" if name in ("parametric", "as they are") else f"{way['nearest']:.2f}"
-            lines.append(f"| {words[name]} | {auc} | {way['gate']:.2f} | {near} | {way['cpu_s'] or '-'} |")
+            cells = f"{auc} | {way.get('kid', float('nan')):.2f} | {way['gate']:.2f} | {near}"
+            lines.append(f"| {words[name]} | {cells} | {way['cpu_s'] or '-'} |")
         auc = "{:.2f} ({:.2f}-{:.2f})".format(*row["real"]["auc"])
-        lines.append(f"| real against real | {auc} | {row['real']['gate']:.2f} | - | - |")
+        distance = row["real"].get("kid", float("nan"))
+        lines.append(f"| real against real | {auc} | {distance:.2f} | {row['real']['gate']:.2f} | - | - |")
     return "\n".join(lines) + "\n"
 
 

@@ -46,9 +46,9 @@ def _section(part: str, rows: dict[str, Any]) -> list[str]:
         return [f"- {name}: {value}" for name, value in rows.items()]
     if part == "fusions":
         lines = [
-            "Correlation with the record's ventricular beat (in brackets quartiles, and how many beats). Real",
-            "fusions are of all rhythms: in tachycardia mitdb has three. A quarter of the people with VT have such",
-            "beats, one in fifty of theirs (set by hand).",
+            "Correlation with the record's ventricular beat (in brackets quartiles, and how many beats).",
+            "Real fusions are of all rhythms: in tachycardia mitdb has three. A quarter of the people with",
+            "VT have such beats, one in fifty of theirs (set by hand).",
             "",
             "| | V | F (fusion) | N (conducted, captured) |",
             "|---|---|---|---|",
@@ -75,7 +75,7 @@ def _section(part: str, rows: dict[str, Any]) -> list[str]:
 
 
 def picture(data: Path, seed: int, path: Path) -> None:
-    """Heights and RR of a real and a made five minutes, tachycardia with fusion beats, an hour of paroxysms."""
+    """Heights in a real and a made five minutes, tachycardia with fusion beats, an hour of paroxysms."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -97,7 +97,7 @@ def picture(data: Path, seed: int, path: Path) -> None:
     axes[2].plot(np.arange(one.signal.shape[1]) / one.fs, one.signal[0], lw=0.7, color="#212f3c")
     for sample, symbol in zip(one.beats.samples, one.beats.symbols, strict=True) if one.beats else ():
         axes[2].text(sample / one.fs, one.signal.max(), symbol, fontsize=7, ha="center")
-    axes[2].set_title("cvae: tachycardia with fusion (F) and capture beats (N)", loc="left", fontsize=9)
+    axes[2].set_title("cvae: tachycardia, fusion (F) and capture beats (N)", loc="left", fontsize=9)
     hour = model.sample("nsr~afib", 1, seed, seconds=3600.0)[0]
     assert hour.beats is not None
     times = hour.beats.samples / hour.fs / 60
