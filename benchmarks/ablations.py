@@ -76,7 +76,8 @@ def one(
         ARMS[arm](some, path, options.seed)
         row["training_cpu_s"] = round(time.process_time() - began)
     if "auc" not in row:
-        row |= measured("cgan" if arm.startswith("cgan") else "cvae", path, side, options.seed)
+        steps = int(arm.rpartition("-")[2]) if "-flow-" in arm else None
+        row |= measured("cgan" if arm.startswith("cgan") else "cvae", path, side, options.seed, steps)
     print(arm, json.dumps(row)[:400], flush=True)
 
 
@@ -200,6 +201,7 @@ class WithoutCritic(CGANTask):
 ARMS: dict[str, Callable[[dict[str, Any], Path, int], Any]] = {
     "cvae-shipped": with_prior(lambda prior: None),
     "cvae-no-flow": with_prior(standard_normal),
+    **{f"cvae-flow-{steps}": with_prior(lambda prior: None) for steps in (1, 2, 4)},
     "cvae-control": goes_on(""),
     "cvae-no-phase": goes_on("", change=without_phase),
     "cvae-no-spectral": goes_on("", task=WithoutSpectral),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,12 @@ def chained(pack: Mapping[str, Any], rows: NDArray[np.int64], strips: Array) -> 
     return same_chain(strips, np.array([limit[s] for s in sources]))
 
 
-def measured(kind: str, path: Path, side: Side, seed: int) -> dict[str, Any]:
-    """All measures of a checkpoint, means over rhythms and each rhythm's own."""
+def measured(kind: str, path: Path, side: Side, seed: int, steps: int | None = None) -> dict[str, Any]:
+    """All measures of a checkpoint, means over rhythms and each rhythm's own; `steps` of its prior's flow."""
     generator, found = ecgsynth.load_generator(kind, path), {}
+    if steps is not None:
+        prior = generator.load(False)[0].net.prior
+        prior.sample = partial(prior.sample, steps=steps)
     for rhythm, real in side.strips.items():
         made = draws(generator, rhythm, side, seed)
         tables = feature_table(list(real), FS), feature_table(list(made), FS)
