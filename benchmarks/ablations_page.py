@@ -26,8 +26,8 @@ TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ),
     (
         "Pretraining taken out of a training from nothing",
-        "The beats are learned first ({templates} steps of templates, then {fresh} of waveforms), or the same\n"
-        "time goes to waveforms alone. Short: the shipped weights took 9000 and 5000 steps.",
+        "The beats are learned first ({templates} steps of templates, then {fresh} of waveforms), or that\n"
+        "time goes to waveforms, too. Short: the shipped weights took 9000 and 5000 steps.",
         {
             "cvae-fresh": "cVAE, beats learned first",
             "cvae-fresh-no-pretraining": "cVAE, waveforms at once",
@@ -58,21 +58,20 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Ablations",
         "",
-        "Made by `benchmarks/ablations.py`: one lead, sinus rhythm, AF, bigeminy and VT, one seed unless said.",
+        "Made by `benchmarks/ablations.py`: one lead, sinus rhythm, AF, bigeminy and VT; one seed unless said.",
         "Noise, its corrections and the prior are fitted again for every trained arm, as",
-        "`scripts/train_weights.py` does, in fewer steps.",
-        "Lower is better everywhere:",
+        "`scripts/train_weights.py` does, in fewer steps. Lower is better everywhere:",
         "",
-        "- AUC of gradient boosting between draws and real strips, mean over the four rhythms (0.5: cannot tell);",
+        "- AUC of gradient boosting between draws and real strips, mean over the rhythms (0.5: cannot tell);",
         "- the same on the median beat alone (sinus rhythm and AF), where noise is averaged out;",
-        "- KID on the frozen encoder; mean Kolmogorov-Smirnov statistics of features of the median beat, of what",
-        "  varies from beat to beat, and of the spectrum;",
+        "- KID on the frozen encoder; mean Kolmogorov-Smirnov statistics of features of the median beat, of",
+        "  what varies from beat to beat, and of the spectrum;",
         "- mean absolute error, in % of its span, of the median beat of half a strip foreseen from the other",
         "  half, of people in sinus rhythm (and of their P wave) and in AF, on people nobody learned from.",
         "",
-        "Real strips are of test people in sinus rhythm and AF, of the training people in bigeminy and VT (too few",
-        "others). The last row of each table is real against real (mean of halvings, so of half as many strips:",
-        "KS statistics are larger for that).",
+        "Real strips are of test people in sinus rhythm and AF, of the training people in bigeminy and VT",
+        "(others are too few). The last row of each table is real against real (mean of halvings, so of half",
+        "as many strips: KS statistics are larger for that).",
     ]
     for title, words, arms in TABLES:
         rows = [(name, said) for name, said in arms.items() if found["arms"].get(name)]
