@@ -275,13 +275,13 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# A rhythm learned from few strips",
         "",
-        "Made by `benchmarks/adapters.py`. Half of the people with a rhythm give strips, the others judge, by the",
-        "AUC of gradient boosting on features, tested on people it has not seen (0.5: cannot tell), by KID on the",
-        "frozen encoder, and by the share of draws that pass the gate. Nearest: median over draws of the largest",
-        "correlation, at any shift, with a strip that was learned from. All start from the same weights: of a",
-        "database, from the shipped ones, which never saw it; of a rhythm alone, from a base that was trained for",
-        "this comparison with everybody left out who shows it (shortly: steps in the JSON). The rhythm process is",
-        "the shipped one.",
+        "Made by `benchmarks/adapters.py`. Half of the people with a rhythm give strips, the others judge,",
+        "by the AUC of gradient boosting on features, tested on people it has not seen (0.5: cannot tell),",
+        "by KID on the frozen encoder, and by the share of draws that pass the gate. Nearest: median over",
+        "draws of the largest correlation, at any shift, with a strip that was learned from. All start from",
+        "the same weights: of a database, from the shipped ones, which never saw it; of a rhythm alone,",
+        "from a base that was trained for this comparison with everybody left out who shows it (shortly:",
+        "steps in the JSON). The rhythm process is the shipped one.",
     ]
     words = {
         "adapter": "adapter (`--adapt`)",
