@@ -41,7 +41,7 @@ TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
         "steps of Heun's method (two evaluations each; 12 ship), or independently and normal, each with the\n"
         "mean and spread over everybody.",
         {
-            "cvae-shipped": "flow, 12 steps",
+            "cvae-flow-12": "flow, 12 steps",
             "cvae-flow-4": "flow, 4 steps",
             "cvae-flow-2": "flow, 2 steps",
             "cvae-flow-1": "flow, 1 step",
