@@ -16,7 +16,11 @@ from click.testing import CliRunner, Result
 import ecgsynth
 from ecgsynth.cli import main
 from ecgsynth.privacy import audit as audit_module
-from ecgsynth.privacy.samples import BEAT
+from ecgsynth.privacy.copy_build import build_index, record_strips
+from ecgsynth.privacy.copy_file import load_index, save_index
+from ecgsynth.privacy.copy_gate import index_beside
+from ecgsynth.privacy.learned_from import weights_notes
+from ecgsynth.privacy.samples import BEAT, read_side
 from ecgsynth.privacy.verifier import Verifier, build_net
 from ecgsynth.privacy.wording import officer_section, privacy_page
 from ecgsynth.records import Record
@@ -256,6 +260,61 @@ def test_weights_are_recognised_by_the_manifest(folders: dict[str, Path], tmp_pa
     assert "fewer people" in said and "not known" not in said
     ask(folders, "clean", tmp_path / "two")
     assert "not known" in " ".join(findings(tmp_path / "two")["warnings"])
+
+
+def test_the_index_of_the_weights_knows_their_training_folder(
+    folders: dict[str, Path], made: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    """Whoever they learned from is in it, whatever folders, names and rhythms are called."""
+    weights = tmp_path / "own.safetensors"
+    shutil.copy(shipped(), weights)
+    index = build_index(record_strips(made["train"]), {}, like=load_index())
+    save_index(index, index_beside(weights))
+    said = {}
+    for name in ("train", "other"):
+        nameless = tmp_path / f"nameless-{name}"
+        nameless.mkdir()
+        for record in made["train"] if name == "train" else records(9):
+            write_record(nameless, record.name, record.signal, 250.0, record.leads)
+        folders["train"] = nameless
+        result = ask(folders, "clean", tmp_path / name, "--weights", weights)
+        assert result.exit_code == 0, result.output
+        said[name] = " ".join(findings(tmp_path / name)["warnings"])
+    assert "Not the training folder" not in said["train"]
+    assert f"of {PEOPLE} of its people" in said["other"] and "knows 0" in said["other"]
+    page = (tmp_path / "other" / "privacy.html").read_text()
+    assert '<p class="every">Not the training folder of these weights' in page
+
+
+def test_fewer_people_than_the_index_holds_and_a_damaged_index_are_said(
+    folders: dict[str, Path], made: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    side = read_side("train", [replace(r, episodes=()) for r in made["train"][:5]], whole=True)
+    weights = tmp_path / "own.safetensors"
+    shutil.copy(shipped(), weights)
+    save_index(build_index(record_strips(made["train"]), {}, like=load_index()), index_beside(weights))
+    said, _ = weights_notes(folders["clean"], weights, None, side)
+    assert said == [
+        "Not the training folder of these weights: it holds 5 people, and the weights learned from 14: "
+        "copies of the others cannot be found."
+    ]
+    load_index.cache_clear()
+    index_beside(weights).write_bytes(b"nothing")
+    said, _ = weights_notes(folders["clean"], weights, None, side)
+    assert len(said) == 1 and "was not looked up" in said[0] and "own.copies.safetensors" in said[0]
+
+
+def test_synthetic_records_without_rhythms_are_said(
+    folders: dict[str, Path], made: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    nameless = tmp_path / "nameless"
+    nameless.mkdir()
+    for record in made["clean"]:
+        write_record(nameless, record.name, record.signal, 250.0, record.leads)
+    folders["nameless"] = nameless
+    assert ask(folders, "nameless", tmp_path / "out").exit_code == 0
+    said = " ".join(findings(tmp_path / "out")["warnings"])
+    assert f"{PEOPLE} synthetic records name no rhythm, while training does (afib)" in said
 
 
 class Words(HTMLParser):

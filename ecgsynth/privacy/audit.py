@@ -21,8 +21,8 @@ from ecgsynth.privacy.inputs import (
     open_side,
     read_split,
     warnings_of,
-    weights_notes,
 )
+from ecgsynth.privacy.learned_from import weights_notes
 from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates, with_same_person
 from ecgsynth.privacy.reidentification import reidentification

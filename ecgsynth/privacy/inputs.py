@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from ecgsynth.split import SplitManifest
 #: Parts of a split that the shipped generators learned from, and the part that they never saw.
 TRAIN_PARTS: Final = ("train", "val")
 HOLDOUT_PARTS: Final = ("test",)
-#: How a warning begins that stands on every page: TRAIN is not what the weights learned from.
-ANOTHER: Final = "Not the training folder of these weights: "
 #: How a warning begins that makes failures doubtful.
 COHORT: Final = "The holdout is another cohort"
 #: Names listed in an error or a warning.
@@ -150,6 +147,14 @@ def warnings_of(synthetic: Side, train: Side, holdout: Side) -> list[str]:
             f"Nobody in the holdout shows {', '.join(missing)}: for these, limits come from all rhythms "
             "together and most attacks cannot be judged."
         )
+    known = sorted({s.strip.rhythm for s in train.samples} - {"unknown"})
+    nameless = len({s.strip.record for s in synthetic.samples if s.strip.rhythm == "unknown"})
+    if nameless and known:
+        said.append(
+            f"{nameless} synthetic records name no rhythm, while training does ({', '.join(known)}): copies "
+            "are found all the same, but these records are compared with nobody of their rhythm. Name it in "
+            "the headers (Dx codes) or annotations."
+        )
     unnamed = len({s.strip.record for s in train.samples if s.strip.rhythm == "unknown"})
     absent = sorted(made - {s.strip.rhythm for s in train.samples})
     if absent and unnamed:
@@ -188,68 +193,3 @@ def _cohort(train: Side, holdout: Side) -> list[str]:
             "cohorts can look like a leak, or hide one: failures may be false, and passes mean less."
         ]
     return []
-
-
-def weights_notes(
-    folder: Path, weights: Path | None, split: SplitManifest | None, train: Side
-) -> tuple[list[str], Any]:
-    """Warnings on whether training is what the weights learned from, and differential privacy if stated.
-
-    The weights are those given, or the shipped ones whose SHA-256 the manifest of the synthetic folder names.
-    """
-    from ecgsynth.checkpoint import read_metadata
-
-    path = weights or _shipped(folder)
-    if path is None:
-        return [
-            "Which weights made these records is not known, so it was not checked that the training folder "
-            "is what they learned from. Where ecgsynth made them, give --weights; where another tool did, "
-            "see to it that TRAIN holds everyone that it learned from: copies of others cannot be found."
-        ], None
-    metadata = read_metadata(path)
-    notes = metadata.get("training", {})
-    said = []
-    stated = notes.get("pack") or notes.get("people_sha256")
-    if split is not None and stated and stated != split.sha256:
-        said.append(
-            f"{ANOTHER}the weights were trained on another split (manifest {str(stated)[:12]}) than the one "
-            f"given ({split.sha256[:12]}): people counted as holdout may have been learned from, and the "
-            "reverse."
-        )
-    made_of = {r: int(seen["people"]) for r, seen in metadata.get("population", {}).items()}
-    found: dict[str, set[str]] = {}
-    for trace in train.traces:
-        for _, _, rhythm in trace.spans:
-            found.setdefault(rhythm, set()).add(trace.subject)
-    short = [
-        f"{rhythm} {len(found.get(rhythm, ()))} of {people}"
-        for rhythm, people in sorted(made_of.items())
-        if len(found.get(rhythm, ())) < people and any(s == rhythm for s in found)
-    ]
-    if short:
-        said.append(
-            f"{ANOTHER}it holds fewer people than the weights learned from "
-            f"({', '.join(short)}): copies of the others cannot be found."
-        )
-    return said, notes.get("dp")
-
-
-def _shipped(folder: Path) -> Path | None:
-    """The shipped checkpoint that a synthetic folder's manifest names, if it names one."""
-    from ecgsynth.checkpoint import file_sha256, shipped_weights
-
-    manifest = folder / "manifest.jsonl"
-    if not manifest.is_file():
-        return None
-    with manifest.open(encoding="utf-8") as file:
-        line = file.readline()
-    try:
-        stated = json.loads(line).get("weights_sha256")
-    except (ValueError, AttributeError):
-        return None
-    for generator in ("cvae", "cgan"):
-        for twelve in (False, True):
-            path = shipped_weights(generator, twelve)
-            if path.is_file() and file_sha256(path) == stated:
-                return path
-    return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from ecgsynth.privacy.inputs import ANOTHER, COHORT
+from ecgsynth.privacy.inputs import COHORT
+from ecgsynth.privacy.learned_from import ANOTHER
 from ecgsynth.privacy.markup import STYLE, mark, percent, table
 from ecgsynth.privacy.questions import QUESTIONS, TITLES
 from ecgsynth.rhythms import RHYTHMS
