@@ -106,22 +106,26 @@ def _verification(results: dict[str, Any]) -> list[str]:
     def cell(row: dict[str, Any]) -> str:
         if "auroc" not in row:
             return "-"
-        return f"{row['auroc']:.2f} ({row['low']:.2f}-{row['high']:.2f}), first {100 * row['first']:.0f} %"
+        said = f"{row['auroc']:.2f} ({row['low']:.2f}-{row['high']:.2f}), first {100 * row['first']:.0f} %"
+        return said + (f", listed {100 * row['listed']:.0f} %" if "listed" in row else "")
 
     lines = [
         "Is the person in the strip? Real strips of training people from a time or recording that is not "
         "searched, against all strips of the same rhythm that are: how often the right person is more alike "
-        "than another (AUROC, 95 % interval over people), and how often the most alike of all. In VT and VF "
-        "nobody is known by a beat, but size, spectrum and noise of the strip (which are as much the "
-        "recording's as the person's) still are another's in few cases; strangers come as near, though, so "
-        "that no limit lists them at 1 % false positives.",
+        "than another (AUROC, 95 % interval over people), how often the most alike of all, and how often a "
+        "limit would list it that 1 % of the searched strips exceed among other people's. In VT and VF "
+        "nobody is known by a beat; size, spectrum and noise of the strip, which are as much the recording's "
+        "as the person's, tell them apart in part, and too few people are there to set a limit by: the audit "
+        "does not look for a person in these rhythms, only for copies.",
         "",
-        "| rhythm | people | searched | strips | by the median beat | by the spectrum | by all features |",
-        "|" + "---|" * 7,
+        "| rhythm | people | searched | strips | strangers' strips | by the median beat | by the spectrum "
+        "| by all features | by spectrum and features |",
+        "|" + "---|" * 9,
     ]
     lines += [
         f"| {row['rhythm']} | {row['people']} | {row['searched']} | {row['strips']} | "
-        f"{' | '.join(cell(row[name]) for name in ('beat', 'spectrum', 'features'))} |"
+        f"{row['features'].get('strangers', '-')} | "
+        f"{' | '.join(cell(row[name]) for name in ('beat', 'spectrum', 'features', 'both'))} |"
         for row in results["verification"]
     ]
     return lines

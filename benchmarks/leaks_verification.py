@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 EACH = 4
 FEWEST = 3
 _DRAWS = 1000
+#: Share of strangers' strips that a limit may list, and what counts beside a likeness: its lead.
+STRANGERS = 0.01
+_LEAD = 2.0
 
 
 def verification(
@@ -31,7 +34,8 @@ def verification(
 
     A person's strips are those searched; the likeness to a person is that of the most alike strip. By the
     median beat (as the audit compares), by the spectrum (rate, and repertoire of waves), by all features of
-    the strip. Intervals from drawing the people who are looked for.
+    the strip, and by spectrum and features together. Intervals from drawing the people who are looked for.
+    ``listed``: how many strips a limit that `STRANGERS` of searched strips exceed among others' would list.
     """
     rows = []
     for rhythm in rhythms:
@@ -42,8 +46,9 @@ def verification(
             continue
         row: dict[str, Any] = {"rhythm": rhythm, "people": len({s.strip.subject for s in asked})}
         row |= {"searched": len(people), "strips": len(asked)}
+        among = _likenesses(known, known, verifier)
         for name, likeness in _likenesses(asked, known, verifier).items():
-            row[name] = _auroc(likeness, asked, known)
+            row[name] = _auroc(likeness, asked, known) | _listed(likeness, among[name], asked, known)
         rows.append(row)
     return rows
 
@@ -82,7 +87,8 @@ def _likenesses(
         own, others = (np.array([s.beat for s in side if s.beat is not None]) for side in (asked, known))
         both = verifier.embed(own) @ verifier.embed(others).T + unit_beats(own) @ unit_beats(others).T
         beats[np.ix_(has[0], has[1])] = both / 2
-    return {"beat": beats, "spectrum": spectra[0] @ spectra[1].T, "features": -far}
+    alike = spectra[0] @ spectra[1].T
+    return {"beat": beats, "spectrum": alike, "features": -far, "both": alike - far}
 
 
 def _padded(samples: Sequence[Sample]) -> NDArray[np.float32]:
@@ -98,13 +104,10 @@ def _auroc(likeness: Floats, asked: Sequence[Sample], known: Sequence[Sample]) -
 
     ``first``: how often nobody is more alike, mean over people.
     """
-    names, owner = np.unique([s.strip.subject for s in known], return_inverse=True)
+    names, by_person = _by_person(likeness, known)
     shares: dict[str, list[float]] = {}
     first: dict[str, list[bool]] = {}
-    for row, sample in zip(likeness, asked, strict=True):
-        filled = np.where(np.isnan(row), -np.inf, row)
-        best = np.full(len(names), -np.inf)
-        np.maximum.at(best, owner, filled)
+    for best, sample in zip(by_person, asked, strict=True):
         own = np.flatnonzero(names == sample.strip.subject)[0]
         others = np.delete(best, own)
         if np.isfinite(best[own]) and len(others):
@@ -122,3 +125,41 @@ def _auroc(likeness: Floats, asked: Sequence[Sample], known: Sequence[Sample]) -
         "high": round(float(high), 3),
         "first": round(float(np.mean([np.mean(own) for own in first.values()])), 3),
     }
+
+
+def _by_person(likeness: Floats, known: Sequence[Sample]) -> tuple[NDArray[np.str_], Floats]:
+    """The people known, and the likeness [asked, people] to the most alike strip of each."""
+    names, owner = np.unique([s.strip.subject for s in known], return_inverse=True)
+    best = np.full((len(likeness), len(names)), -np.inf)
+    for column, row in zip(owner, np.where(np.isnan(likeness), -np.inf, likeness).T, strict=True):
+        best[:, column] = np.maximum(best[:, column], row)
+    return names, best
+
+
+def _listed(
+    likeness: Floats, among: Floats, asked: Sequence[Sample], known: Sequence[Sample]
+) -> dict[str, Any]:
+    """Share of strips, mean over people, that are listed for the right person at `STRANGERS` of others'."""
+    names, best = _by_person(likeness, known)
+    others = _by_person(among, known)[1]
+    others[np.arange(len(known)), np.searchsorted(names, [s.strip.subject for s in known])] = -np.inf
+    told = [np.isfinite(side).sum(axis=1) >= 2 for side in (best, others)]
+    if len(names) < FEWEST or not all(side.any() for side in told):
+        return {}
+    limit = np.quantile(_score(others[told[1]]), 1 - STRANGERS)
+    right = names[best.argmax(axis=1)] == np.array([s.strip.subject for s in asked])
+    hit = right & told[0]
+    hit[told[0]] &= _score(best[told[0]]) > limit
+    people = {
+        name: hit[[s.strip.subject == name for s in asked]] for name in {s.strip.subject for s in asked}
+    }
+    return {
+        "listed": round(float(np.mean([own.mean() for own in people.values()])), 3),
+        "strangers": int(told[1].sum()),
+    }
+
+
+def _score(best: Floats) -> Floats:
+    """The largest likeness of each row plus `_LEAD` times its lead over the second."""
+    ordered = np.sort(best, axis=1)
+    return np.asarray(ordered[:, -1] + _LEAD * (ordered[:, -1] - ordered[:, -2]))

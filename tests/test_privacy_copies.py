@@ -142,6 +142,22 @@ def test_one_leak_in_many_is_listed_by_name(
     assert found["per_rhythm"]["afib"]["verdict"] == "fail"
 
 
+@pytest.mark.parametrize("kind", ["gain", "noise0.05", "warp1.04"])
+def test_one_leak_in_a_thousand_is_listed_by_name(
+    train: list[Record], gallery: Gallery, strangers: list[Match], kind: str
+) -> None:
+    """Among 999 others: what counts as certain is stricter the more records there are."""
+    leak = replace(changed(train[4], kind, np.random.default_rng(1)), name="syn_leak")
+    found = find_copies(gallery, strips(leak))
+    clean = [m for m in strangers if m.strip.rhythm == "afib"]
+    for k in range(999):
+        match = clean[k % len(clean)]
+        found.append(replace(match, strip=replace(match.strip, record=f"syn_{k}")))
+    pairs = near_duplicates(gallery, found, fit_limits(strangers))["pairs"]
+    assert (pairs[0]["synthetic"], pairs[0]["subject"]) == ("syn_leak", train[4].subject)
+    assert pairs[0]["certain"] and len(pairs) <= 3
+
+
 def test_a_clean_set_of_few_records_is_not_a_pass(gallery: Gallery, strangers: list[Match]) -> None:
     matches = [m for m in strangers if m.strip.rhythm == "afib"]
     verdict = near_duplicates(gallery, matches, fit_limits(strangers))["per_rhythm"]["afib"]
