@@ -15,8 +15,9 @@ from ecgsynth.fidelity.checks import NATURAL, NON_NEGATIVE, is_score, pad_of
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
 
-#: Share of new people whom all checks together may turn down; limits aim so many standard errors below it.
-SHARE, ERRORS = 0.02, 0.6
+#: Share of new people whom all checks together may turn down; limits aim so many standard errors below it, in
+#: one lead and in twelve, which show faults so clearly that little is lost by that.
+SHARE, ERRORS, TWELVE_ERRORS = 0.02, 0.6, 1.0
 #: Share that is handed out between scores of one lead, and of twelve, before their limits move together, see
 #: `joint_limits`.
 BUDGET, TWELVE_BUDGET = 0.04, 0.006
@@ -46,6 +47,9 @@ FEWEST_PLANTED = 20
 #: A fitted rate is held to the rhythm table's range widened by this share, unless over 1 % of real stretches
 #: of the rhythm lie outside of that (the detector's mistakes, or loose labels).
 RATE_SLACK = 0.2
+#: Rates of the rhythm table are widened by this share for rhythms of few people: some hospitals call 91 beats
+#: a minute a tachycardia.
+TABLE_SLACK = 0.1
 
 #: Beats must agree with a detector as they do in all but this share of real annotated strips, less the pad:
 #: annotated people are few. In a rhythm that under `ENOUGH_PEOPLE` of them have (VT, paced) it is larger:
@@ -167,6 +171,8 @@ def fit_rhythm(
     bounds = fit_bounds(rows, weights, plain)
     if len(names) < MANY_PEOPLE:
         for name, (low, high) in table.items():
+            if name.startswith("rate_"):
+                low, high = low * (1 - TABLE_SLACK), high * (1 + TABLE_SLACK)
             seen = bounds.get(name, (low, high))
             bounds[name] = (min(low, seen[0]), max(high, seen[1]))
         lost = np.zeros(len(rows), dtype=bool)
@@ -208,8 +214,9 @@ def _score_bounds(
         own_people = [people[i] for i in mine]
         _, who = np.unique(own_people, return_inverse=True)
         weights = _person_weights(who)
-        budget, count = TWELVE_BUDGET if twelve else BUDGET, float(weights.sum())
-        share = SHARE - ERRORS * float(np.sqrt(SHARE * (1 - SHARE) / max(count, SHARING_PEOPLE)))
+        budget, errors = (TWELVE_BUDGET, TWELVE_ERRORS) if twelve else (BUDGET, ERRORS)
+        count = float(weights.sum())
+        share = SHARE - errors * float(np.sqrt(SHARE * (1 - SHARE) / max(count, SHARING_PEOPLE)))
         if count >= SHARING_PEOPLE:
             faulty = {key: some for key, some in faulty.items() if len(some.values) >= FEWEST_PLANTED}
             found = joint_limits(sound, weights, who, faulty, own, budget, share, lost[mine], free=twelve)
