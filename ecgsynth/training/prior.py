@@ -88,13 +88,14 @@ def _warm(prior: LatentFlow, known: dict[str, Tensor], seed: int, rows: int = 30
     """Spread the start of the flow so that people of a source differ as much as they do.
 
     The SD over people, along the `_AXES` directions in which latents differ most and of each of the record's
-    numbers, is compared with that of people drawn in the same places, at the same rates.
+    numbers, is compared with that of people drawn in the same places, at the same rates, in the rhythm that
+    most of them have: between rhythms they differ anyway.
     """
     prior.warmth.fill_(1.0)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(9,)))
     torch.manual_seed(seed)
     for source in range(len(prior.warmth)):
-        mine = np.flatnonzero((known["source"] == source).numpy())
+        mine = _commonest(known, np.flatnonzero((known["source"] == source).numpy()))
         _, first = np.unique(known["person"][mine].numpy(), return_index=True)
         if len(first) < _FEWEST_PEOPLE:
             continue
@@ -111,6 +112,13 @@ def _warm(prior: LatentFlow, known: dict[str, Tensor], seed: int, rows: int = 30
                 wide, narrow = (rows.std(0) for rows in both)
                 more = float((wide / narrow).log().mean().exp())
                 prior.warmth[source, part] = (prior.warmth[source, part] * more).clamp(1.0, _WARMEST)
+
+
+def _commonest(known: dict[str, Tensor], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of `rows` in the rhythm that most people have."""
+    rhythm, person = known["main_rhythm"][rows].numpy(), known["person"][rows].numpy()
+    counts = {name: len(np.unique(person[rhythm == name])) for name in np.unique(rhythm).tolist()}
+    return rows[rhythm == max(counts, key=lambda name: counts[name])] if counts else rows
 
 
 def _parts(rows: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
