@@ -117,7 +117,7 @@ def _tidy(folder: Path) -> tuple[int, int] | None:
     """
     problems: list[Problem] = []
     files, stated, headers, listed = ([0, 0] for _ in range(4))
-    for name in _files(folder, problems):
+    for name in _files(folder, problems, ordered=False):
         if name != SUMS:
             _count(files, name)
         if name.endswith(".hea"):
@@ -192,27 +192,28 @@ def _is_inside(name: str) -> bool:
     return not (name.startswith("/") or ".." in PurePosixPath(name).parts or "\\" in name or "\x00" in name)
 
 
-def _files(folder: Path, problems: list[Problem]) -> Iterator[str]:
-    """Paths of the regular files in a folder; links are problems and are not followed."""
+def _files(folder: Path, problems: list[Problem], ordered: bool = True) -> Iterator[str]:
+    """Paths of the regular files in a folder; links are problems and are not followed.
+
+    In any order, none of a folder's names are held.
+    """
     waiting = [""]
     while waiting:
         prefix = waiting.pop()
         try:
             with os.scandir(folder / prefix) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+                for entry in sorted(entries, key=lambda entry: entry.name) if ordered else entries:
+                    name = prefix + entry.name
+                    if entry.is_symlink():
+                        problems.append(Problem(name, "is a link; allowed: regular files"))
+                    elif entry.is_dir():
+                        waiting.append(f"{name}/")
+                    elif entry.is_file():
+                        yield name
+                    else:
+                        problems.append(Problem(name, "is not a regular file"))
         except OSError as error:
             problems.append(Problem(prefix or ".", f"cannot be listed ({error.strerror})"))
-            continue
-        for entry in found:
-            name = prefix + entry.name
-            if entry.is_symlink():
-                problems.append(Problem(name, "is a link; allowed: regular files"))
-            elif entry.is_dir():
-                waiting.append(f"{name}/")
-            elif entry.is_file():
-                yield name
-            else:
-                problems.append(Problem(name, "is not a regular file"))
 
 
 def _sha256(path: Path) -> bytes:
