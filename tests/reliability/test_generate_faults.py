@@ -119,8 +119,8 @@ def test_what_is_resumed_is_not_made_again(
 
 
 def test_the_card_of_a_resumed_run_counts_all_redraws(tmp_path: Path) -> None:
-    # Bigeminy is turned down often enough: the counts stand on the card, which is summed.
-    wish = {"rhythm": "bigeminy", "seconds": 10.0, "records": 40}
+    # Pacing is turned down often enough: the counts stand on the card, which is summed.
+    wish = {"rhythm": "paced", "seconds": 10.0, "records": 40}
     first = make(tmp_path / "whole", **wish)
     assert first.redrawn > 0
     with pytest.MonkeyPatch.context() as patch:
