@@ -38,7 +38,8 @@ from ecgsynth.fidelity.evidence import (
     table,
 )
 from ecgsynth.fidelity.faults import FAULTS, plant
-from ecgsynth.fidelity.fitting import AGREEMENT, MANY_PEOPLE, drop_unsure, ease, fit_bounds, fit_rhythm
+from ecgsynth.fidelity.few_people import drop_unsure, ease
+from ecgsynth.fidelity.fitting import AGREEMENT, MANY_PEOPLE, fit_bounds, fit_rhythm
 from ecgsynth.fidelity.gate import check_record, check_records, pieces_of
 from ecgsynth.fidelity.integrity import integrity, lead_residual, longest_run
 from ecgsynth.fidelity.measures import detection_lead

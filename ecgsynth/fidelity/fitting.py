@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.allocation import WORTH, Scores, excess, joint_limits, step_for
+from ecgsynth.fidelity.allocation import Scores, joint_limits
 from ecgsynth.fidelity.calibration import Bound, failures
 from ecgsynth.fidelity.checks import NATURAL, NON_NEGATIVE, is_score, pad_of
+from ecgsynth.fidelity.few_people import FEWEST_PLANTED, limits_of_few
 
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
@@ -24,26 +25,13 @@ BUDGET, TWELVE_BUDGET = 0.04, 0.006
 #: With fewer people than this in a kind of record there is nothing to hand out: limits are those of a rhythm
 #: that is made the same way, or beyond the highest scores.
 SHARING_PEOPLE = 100
-#: People that limits of such a rhythm count as.
-LIKE_PEOPLE = 10
 #: All other checks leave out next to nobody, and are widened beyond that, see `checks.PADS`.
 TAIL = 0.0002
-#: Limits from few people find all but this share of the faults that were planted in them.
-MISSED = 0.05
 #: With fewer people than this bounds are their extremes, widened by
 #: `FEW_PAD` spreads over the square root of people, but at least as those of many;
 #: they take in those of all rhythms with beats together where the check is of `POOLED`.
 MANY_PEOPLE = 60
 FEW_PAD = 1.5
-#: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
-#: `VERY_FEW` none that a number of its own does not find.
-ENOUGH_PEOPLE, VERY_FEW = 8, 3
-#: Scores of few people lie at least so far inside of their limits, in log-odds (evidence of the rhythm less
-#: far: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
-FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 0.5, 0.0
-PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
-#: Fewest strips with a fault that count when scores share out their false alarms.
-FEWEST_PLANTED = 20
 #: A fitted rate is held to the rhythm table's range widened by this share, unless over 1 % of real stretches
 #: of the rhythm lie outside of that (the detector's mistakes, or loose labels).
 RATE_SLACK = 0.2
@@ -120,35 +108,6 @@ def hold_rate(bounds: dict[str, Bound], rows: Rows, weights: Array, table: Mappi
             bounds[name] = (max(low, edge), high) if end == 0 else (low, min(high, edge))
 
 
-def ease(bounds: dict[str, Bound], planted: Mapping[str, Rows]) -> None:
-    """Move the limits of scores that few people gave, in place, as `FEW_SLACK` says.
-
-    Where faults were planted in so few people, limits are as high as still finds all but `MISSED` of them.
-    """
-    for name in [name for name in bounds if is_score(name)]:
-        low, high = bounds[name][0] - EVIDENCE_SLACK, bounds[name][1] + FEW_SLACK
-        faulty = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
-        if len(faulty) >= FEWEST_PLANTED:
-            high = max(high, float(np.quantile(faulty, MISSED)))
-        bounds[name] = (low, max(high, LEAST_ODDS))
-
-
-def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], people: int) -> None:
-    """Leave out, in place, fault scores that say too little in a rhythm of few people.
-
-    Those that find less than `WORTH` of the faults planted in it; with fewer ``people`` than `ENOUGH_PEOPLE`
-    all but `PLAIN_FAULTS`, with fewer than `VERY_FEW` all.
-    """
-    for name in [name for name in bounds if name.startswith("looks_")]:
-        found = [
-            row[name] > bounds[name][1] for row in planted.get(name.removeprefix("looks_"), ()) if name in row
-        ]
-        plain = name.removeprefix("looks_").removesuffix("_12") in PLAIN_FAULTS
-        unsure = people < (VERY_FEW if plain else ENOUGH_PEOPLE)
-        if unsure or not found or float(np.mean(found)) < WORTH:
-            del bounds[name]
-
-
 def fit_rhythm(
     rows: Rows,
     people: Sequence[str],
@@ -221,61 +180,13 @@ def _score_bounds(
             faulty = {key: some for key, some in faulty.items() if len(some.values) >= FEWEST_PLANTED}
             found = joint_limits(sound, weights, who, faulty, own, budget, share, lost[mine], free=twelve)
         else:
-            found = _limits_of_few(sound, weights, faulty, own, share, lost[mine], base)
+            found = limits_of_few(sound, weights, faulty, own, share, lost[mine], base)
         limits |= found
         if "evidence" in limits:
             lost = lost | np.array([-row.get("evidence", np.inf) > limits["evidence"] for row in rows])
     return {
         name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
     }
-
-
-def _limits_of_few(
-    sound: Scores,
-    weights: Array,
-    faulty: Mapping[str, Scores],
-    own: Mapping[str, str],
-    share: float,
-    lost: NDArray[np.bool_],
-    base: Mapping[str, Bound],
-) -> dict[str, float]:
-    """Limits that pass these people, and as far beyond that new people pass too.
-
-    They are those of ``base`` where a score lies higher in it; without a base, those that `ease` and
-    `drop_unsure` leave.
-    """
-    planted = {
-        key: [
-            {
-                name: float(row[j])
-                for j, name in enumerate(scores.names)
-                if name in own and np.isfinite(row[j])
-            }
-            for row in scores.values
-        ]
-        for key, scores in faulty.items()
-    }
-    highest = {
-        name: float(np.nanmax(column))
-        for name, column in zip(sound.names, sound.values.T, strict=True)
-        if np.isfinite(column).sum() >= 4
-    }
-    known = {
-        name: -base[name][0] if name == "evidence" else base[name][1] for name in highest if name in base
-    }
-    if known:
-        limits = {name: max(limit, highest[name]) for name, limit in known.items()}
-    else:
-        bounds: dict[str, Bound] = {
-            name: (-value, np.inf) if name == "evidence" else (-np.inf, value)
-            for name, value in highest.items()
-        }
-        ease(bounds, planted)
-        drop_unsure(bounds, planted, round(float(weights.sum())))
-        limits = {name: -bounds[name][0] if name == "evidence" else bounds[name][1] for name in bounds}
-    beyond = excess(sound, limits, dict.fromkeys(limits, 1.0))
-    step = step_for(beyond, weights, share, lost, LIKE_PEOPLE if known else 0.0)
-    return {name: limit + max(0.0, step) for name, limit in limits.items()}
 
 
 def _of_twelve(row: Mapping[str, float]) -> bool:

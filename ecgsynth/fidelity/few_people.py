@@ -1,0 +1,106 @@
+"""Limits of fault scores in rhythms of few people: far enough out for those who were not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgsynth.fidelity.allocation import WORTH, Scores, excess, step_for
+from ecgsynth.fidelity.calibration import Bound
+from ecgsynth.fidelity.checks import is_score
+
+Array = NDArray[np.float64]
+Rows = Sequence[Mapping[str, float]]
+
+#: People that limits of another rhythm count as.
+LIKE_PEOPLE = 10
+#: Limits from few people find all but this share of the faults that were planted in them.
+MISSED = 0.05
+#: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
+#: `VERY_FEW` none that a number of its own does not find.
+ENOUGH_PEOPLE, VERY_FEW = 8, 3
+#: Scores of few people lie at least so far inside of their limits, in log-odds (evidence of the rhythm less
+#: far: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
+FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 0.5, 0.0
+PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
+#: Fewest strips with a fault that count when scores share out their false alarms.
+FEWEST_PLANTED = 20
+
+
+def ease(bounds: dict[str, Bound], planted: Mapping[str, Rows]) -> None:
+    """Move the limits of scores that few people gave, in place, as `FEW_SLACK` says.
+
+    Where faults were planted in so few people, limits are as high as still finds all but `MISSED` of them.
+    """
+    for name in [name for name in bounds if is_score(name)]:
+        low, high = bounds[name][0] - EVIDENCE_SLACK, bounds[name][1] + FEW_SLACK
+        faulty = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
+        if len(faulty) >= FEWEST_PLANTED:
+            high = max(high, float(np.quantile(faulty, MISSED)))
+        bounds[name] = (low, max(high, LEAST_ODDS))
+
+
+def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], people: int) -> None:
+    """Leave out, in place, fault scores that say too little in a rhythm of few people.
+
+    Those that find less than `WORTH` of the faults planted in it; with fewer ``people`` than `ENOUGH_PEOPLE`
+    all but `PLAIN_FAULTS`, with fewer than `VERY_FEW` all.
+    """
+    for name in [name for name in bounds if name.startswith("looks_")]:
+        found = [
+            row[name] > bounds[name][1] for row in planted.get(name.removeprefix("looks_"), ()) if name in row
+        ]
+        plain = name.removeprefix("looks_").removesuffix("_12") in PLAIN_FAULTS
+        unsure = people < (VERY_FEW if plain else ENOUGH_PEOPLE)
+        if unsure or not found or float(np.mean(found)) < WORTH:
+            del bounds[name]
+
+
+def limits_of_few(
+    sound: Scores,
+    weights: Array,
+    faulty: Mapping[str, Scores],
+    own: Mapping[str, str],
+    share: float,
+    lost: NDArray[np.bool_],
+    base: Mapping[str, Bound],
+) -> dict[str, float]:
+    """Limits that pass these people, and as far beyond that new people pass too.
+
+    They are those of ``base`` where a score lies higher in it; without a base, those that `ease` and
+    `drop_unsure` leave.
+    """
+    planted = {
+        key: [
+            {
+                name: float(row[j])
+                for j, name in enumerate(scores.names)
+                if name in own and np.isfinite(row[j])
+            }
+            for row in scores.values
+        ]
+        for key, scores in faulty.items()
+    }
+    highest = {
+        name: float(np.nanmax(column))
+        for name, column in zip(sound.names, sound.values.T, strict=True)
+        if np.isfinite(column).sum() >= 4
+    }
+    known = {
+        name: -base[name][0] if name == "evidence" else base[name][1] for name in highest if name in base
+    }
+    if known:
+        limits = {name: max(limit, highest[name]) for name, limit in known.items()}
+    else:
+        bounds: dict[str, Bound] = {
+            name: (-value, np.inf) if name == "evidence" else (-np.inf, value)
+            for name, value in highest.items()
+        }
+        ease(bounds, planted)
+        drop_unsure(bounds, planted, round(float(weights.sum())))
+        limits = {name: -bounds[name][0] if name == "evidence" else bounds[name][1] for name in bounds}
+    beyond = excess(sound, limits, dict.fromkeys(limits, 1.0))
+    step = step_for(beyond, weights, share, lost, LIKE_PEOPLE if known else 0.0)
+    return {name: limit + max(0.0, step) for name, limit in limits.items()}

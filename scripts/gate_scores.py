@@ -1,0 +1,120 @@
+"""Log-odds of rhythms and faults for real people whom the trees behind them were not fitted on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from gate_rows import Row
+from numpy.typing import NDArray
+
+from ecgsynth.fidelity.evidence import (
+    context,
+    fault_odds_many,
+    fit_fault,
+    fit_rhythms,
+    inputs_of,
+    log_odds_many,
+    table,
+)
+from ecgsynth.fidelity.faults import FAULTS, conducted, told
+from ecgsynth.fidelity.trees import Trees, join
+from ecgsynth.rhythms import RHYTHMS
+
+#: Folds of people.
+FOLDS = 4
+#: Real rhythms under another's name, which its evidence should tell.
+MISLABELLED = {
+    "nsr": ("afib", "vt", "svt", "vf"),
+    "afib": ("nsr", "vt", "vf", "sinus_tachycardia"),
+}
+
+#: Scores of each row, and of rows under another rhythm's name, by that name.
+Scores = list[dict[str, float]]
+Claimed = dict[str, dict[int, dict[str, float]]]
+
+
+def folds_of(rows: Sequence[Row], seed: int = 0, folds: int = FOLDS) -> NDArray[np.int64]:
+    """Fold of each row; a person is in one fold."""
+    _, owner = np.unique([row.subject for row in rows], return_inverse=True)
+    return np.random.default_rng(seed).permutation(int(owner.max()) + 1)[owner] % folds
+
+
+def looked_for(name: str, row: Row) -> bool:
+    """Whether a fault is looked for in strips like this one."""
+    if not name:
+        return False
+    fault, rhythm = FAULTS[name], RHYTHMS[row.rhythm]
+    if fault.twelve and not row.twelve:
+        return False
+    if fault.where == "p":
+        return rhythm.p_wave == "required"
+    if fault.where == "conducted":
+        return conducted(row.rhythm)
+    return fault.where != "narrow" or rhythm.p_wave == "required" or row.rhythm == "afib"
+
+
+def fit_trees_of(rows: Sequence[Row], kept: NDArray[np.bool_], values: Table) -> tuple[Trees, Trees]:
+    """Trees for rhythms and for every fault, from the rows ``kept``."""
+    parts = [row for row, keep in zip(rows, kept, strict=True) if keep and not row.fault]
+    rhythms, leads, subjects = ([getattr(row, k) for row in parts] for k in ("rhythm", "lead", "subject"))
+    evidence = fit_rhythms([row.numbers for row in parts], rhythms, leads, subjects)
+    people = np.array([f"{row.subject}/{row.rhythm}" for row in rows])
+    models = []
+    for name in dict.fromkeys(row.fault for row in rows if row.fault):
+        fits = np.array([looked_for(name, row) for row in rows]) & kept
+        damaged = np.array([row.fault == name for row in rows])
+        sound = np.array([not row.fault for row in rows])
+        one, two = np.flatnonzero(sound & fits), np.flatnonzero(damaged & fits)
+        both = people[one].tolist(), people[two].tolist()
+        models.append(fit_fault(name, values.numbers[one], values.numbers[two], both, values.inputs))
+    return evidence, join(models)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers of all rows [rows, inputs] as the trees for faults see them, and their names."""
+
+    inputs: tuple[str, ...]
+    numbers: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Table:
+        known = [{**row.numbers, **context(row.rhythm, row.lead)} for row in rows]
+        inputs = inputs_of(known)
+        return cls(inputs, table(known, inputs))
+
+
+def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row]) -> Scores:
+    """What the gate sees of each row under the rhythm that it says it is."""
+    asked = [(row.numbers, row.lead, row.rhythm) for row in rows]
+    evidence, faults = log_odds_many(trees[0], asked), fault_odds_many(trees[1], asked)
+    scores: Scores = []
+    for row, odds, looks in zip(rows, evidence, faults, strict=True):
+        own = {} if odds is None else {"evidence": odds[0]}
+        for name, value in looks.items():
+            fault = name.removeprefix("looks_")
+            if told(fault, row.lead, row.twelve) and looked_for(fault, row):
+                own[f"{name}_12" if row.twelve else name] = value
+        scores.append(own)
+    return scores
+
+
+def scores_out_of_fold(rows: Sequence[Row], values: Table) -> tuple[Scores, Claimed]:
+    """Scores of all rows from trees that did not see the person, of some under other rhythms' names too."""
+    fold = folds_of(rows)
+    scores: Scores = [{} for _ in rows]
+    claimed: Claimed = {claim: {} for claim in MISLABELLED}
+    for k in range(FOLDS):
+        trees = fit_trees_of(rows, fold != k, values)
+        held = np.flatnonzero(fold == k).tolist()
+        for i, own in zip(held, scores_of(trees, [rows[i] for i in held]), strict=True):
+            scores[i] = own
+        for claim, names in MISLABELLED.items():
+            some = [i for i in held if not rows[i].fault and rows[i].rhythm in names]
+            under = [replace(rows[i], rhythm=claim) for i in some]
+            claimed[claim] |= dict(zip(some, scores_of(trees, under), strict=True))
+        print(f"trees of fold {k + 1} of {FOLDS}", file=sys.stderr, flush=True)
+    return scores, claimed
