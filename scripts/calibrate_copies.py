@@ -22,7 +22,7 @@ from ecgsynth.datasets import open_dataset
 from ecgsynth.privacy.calibration import REFERENCE, SPREAD_LEAST, above, strongest, tail_of, traits
 from ecgsynth.privacy.copies import STATISTICS, Match, find_copies
 from ecgsynth.privacy.gallery import build_gallery
-from ecgsynth.privacy.same_person import LISTED, BeatGallery, beats_known, score, with_beats
+from ecgsynth.privacy.same_person import BeatGallery, beats_known, limit_of, score, with_beats
 from ecgsynth.privacy.samples import Side, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
@@ -93,7 +93,7 @@ def fit(found: Sequence[list[Match]]) -> dict[str, Any]:
 
 
 def same_person_limits(every: Sequence[tuple[Side, Side]], rng: np.random.Generator) -> list[list[float]]:
-    """For each number of people searched, the score that one in 1 / `LISTED` strangers exceeds.
+    """For each number of people searched, the score that few strangers exceed (`limit_of`).
 
     The mean over draws of those people, in the cohort where it is largest.
     """
@@ -108,7 +108,7 @@ def same_person_limits(every: Sequence[tuple[Side, Side]], rng: np.random.Genera
         for count in PEOPLE:
             if count <= likeness.shape[1]:
                 draws = [rng.permutation(likeness.shape[1])[:count] for _ in range(DRAWS)]
-                limits = [np.quantile(score(likeness[:, some]), 1 - LISTED) for some in draws]
+                limits = [limit_of(score(likeness[:, some])) for some in draws]
                 found[count].append(float(np.mean(limits)))
     known = [count for count in PEOPLE if found[count]]
     return [[*known], [round(max(found[count]), 3) for count in known]]
