@@ -42,7 +42,7 @@ def rates_table(rows: dict[str, Any]) -> list[str]:
         "## Heart rate asked and delivered",
         "",
         "Mean absolute error in beats/min against the rate asked for, in records of 20 s; three rates per",
-        "rhythm, six records each, parametric / cVAE / cGAN (intervals in the JSON). Annotations: of the",
+        "rhythm, three records each, parametric / cVAE / cGAN (intervals in the JSON). Annotations: of the",
         "records' own marks. Then of what is found in the signal: by the package's detector (the gate's),",
         "by PhysioNet's XQRS, and, in regular rhythms, by the signal's period, without looking for beats.",
         "Real: the same on parts of real strips in the rhythm against the marks of cardiologists; a",

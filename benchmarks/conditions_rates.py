@@ -20,7 +20,7 @@ from ecgsynth.rpeaks import detect_r_peaks
 
 #: Quantiles of real people's rates that are asked for.
 RATES_AT = (0.15, 0.5, 0.85)
-PER_RATE, SECONDS = 6, 20.0
+PER_RATE, SECONDS = 3, 20.0
 #: Strips of one person on which detectors are held against marks, and the shortest, in samples at 250 Hz.
 OF_ONE, SHORTEST = 2, 1750
 #: Rhythms regular enough for the period of the signal itself to say the rate.

@@ -21,7 +21,7 @@ from ecgsynth.checkpoint import file_sha256, shipped_weights
 
 PARTS = ("variability", "heights", "t_waves", "fusions", "paroxysms", "wenckebach", "noises")
 #: Records of a generator.
-MADE = 32
+MADE = 16
 
 
 def main() -> None:
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--part", default=",".join(PARTS))
     parser.add_argument("--generator", default="parametric,cvae,cgan")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-picture", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     options = parser.parse_args()
     target = options.out / "physiology.json"
@@ -43,7 +44,8 @@ def main() -> None:
         found.setdefault("cpu_s", {})[part] = round(time.process_time() - began)
         target.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (options.out / "physiology.md").write_text(page(found), encoding="utf-8")
-    picture(options.data, options.seed, options.out / "physiology.png")
+    if not options.no_picture:
+        picture(options.data, options.seed, options.out / "physiology.png")
 
 
 def measured(part: str, options: argparse.Namespace) -> Any:
@@ -60,7 +62,7 @@ def measured(part: str, options: argparse.Namespace) -> Any:
             real = parts.real_strips(options.data, rhythm, 120.0)
             rows[f"{rhythm}, mitdb"] = parts.quartiles(real, parts.t_waves)
             for name in names:
-                made = parts.made_strips(name, rhythm, MADE // 2, options.seed, seconds=180.0)
+                made = parts.made_strips(name, rhythm, 3 * MADE // 2, options.seed, seconds=180.0)
                 rows[f"{rhythm}, {name}"] = parts.quartiles(made, parts.t_waves)
         return rows
     if part == "fusions":

@@ -69,7 +69,7 @@ def _section(part: str, rows: dict[str, Any]) -> list[str]:
     names = [name for name in next(iter(rows.values())) if name != "strips"]
     lines = [f"| | strips | {' | '.join(names)} |", "|---|---:|" + "---|" * len(names)]
     for who, row in rows.items():
-        cells = ["{:g} ({:g} to {:g})".format(*row[name]) if name in row else "-" for name in names]
+        cells = ["{:.3g} ({:.3g} to {:.3g})".format(*row[name]) if name in row else "-" for name in names]
         lines.append(f"| {who} | {row['strips']} | {' | '.join(cells)} |")
     return lines
 
