@@ -201,7 +201,7 @@ class WithoutCritic(CGANTask):
 ARMS: dict[str, Callable[[dict[str, Any], Path, int], Any]] = {
     "cvae-shipped": with_prior(lambda prior: None),
     "cvae-no-flow": with_prior(standard_normal),
-    **{f"cvae-flow-{steps}": with_prior(lambda prior: None) for steps in (1, 2, 4, 12)},
+    **{f"cvae-flow-{steps}": with_prior(lambda prior: None) for steps in (1, 2, 4)},
     "cvae-control": goes_on(""),
     "cvae-no-phase": goes_on("", change=without_phase),
     "cvae-no-spectral": goes_on("", task=WithoutSpectral),

@@ -41,7 +41,7 @@ TABLES: tuple[tuple[str, str, dict[str, str]], ...] = (
         "steps of Heun's method (two evaluations each; 12 ship), or independently and normal, each with the\n"
         "mean and spread over everybody.",
         {
-            "cvae-flow-12": "flow, 12 steps",
+            "cvae-shipped": "flow, 12 steps",
             "cvae-flow-4": "flow, 4 steps",
             "cvae-flow-2": "flow, 2 steps",
             "cvae-flow-1": "flow, 1 step",
@@ -75,6 +75,8 @@ def page(found: dict[str, Any]) -> str:
         "Real strips are of test people in sinus rhythm and AF, of the training people in bigeminy and VT",
         "(others are too few). The last row of each table is real against real (mean of halvings, so of half",
         "as many strips: KS statistics are larger for that).",
+        "",
+        found.get("note", ""),
     ]
     for title, words, arms in TABLES:
         rows = [(name, said) for name, said in arms.items() if found["arms"].get(name)]
@@ -90,7 +92,10 @@ def page(found: dict[str, Any]) -> str:
         real["kid"] = np.mean([real["rhythms"][r]["kid"] for r in PEOPLE_HELD_OUT])
         cells = [f"{real[c]:.3f}" if c == "kid" else f"{real[c]:.2f}" for c in COLUMNS]
         lines.append(f"| real against real | {' | '.join(cells)} | | | | |")
-    return "\n".join([*lines, "", *_intervals(found), ""])
+    left = [said for _, _, arms in TABLES for name, said in arms.items() if name not in found["arms"]]
+    if left:
+        lines += ["", f"Not measured yet: {'; '.join(left)}.", ""]
+    return "\n".join([*lines, *_intervals(found), ""])
 
 
 def _cells(seeds: list[dict[str, Any]]) -> list[str]:
