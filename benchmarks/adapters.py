@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -309,6 +310,7 @@ def page(found: dict[str, Any]) -> str:
         auc = "{:.2f} ({:.2f}-{:.2f})".format(*row["real"]["auc"])
         distance = row["real"].get("kid", float("nan"))
         lines.append(f"| real against real | {auc} | {distance:.2f} | {row['real']['gate']:.2f} | - | - |")
+        lines += ["", *textwrap.wrap(row["note"], 100)] if "note" in row else []
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,11 @@ def page(found: dict[str, Any]) -> str:
         "Made by `benchmarks/conditions.py`; 95 % intervals in brackets, by resampling records or people."
     ]
     lines += [f"Weights: {', '.join(f'{k} {v}' for k, v in found['weights'].items())}.", ""]
+    if found.get("earlier"):
+        lines += [
+            f"Not measured again since the last refit of noise and RR: {', '.join(found['earlier'])}.",
+            "",
+        ]
     for name, table in parts:
         if name in found:
             lines += [*table(found[name]), ""]
