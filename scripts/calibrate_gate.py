@@ -35,10 +35,7 @@ from ecgsynth.fidelity.calibration import (
     table_bounds,
 )
 from ecgsynth.fidelity.checks import HEIGHTS, INTEGRITY_ENDS, INTEGRITY_FLOOR, POOLED, ends_of, is_score
-from ecgsynth.fidelity.evidence import (
-    GROUP_OF,
-    RARE,
-)
+from ecgsynth.fidelity.evidence import GROUP_OF, RARE
 from ecgsynth.fidelity.few_people import ENOUGH_PEOPLE, FEWEST_PLANTED
 from ecgsynth.fidelity.fitting import (
     AGREEMENT_PAD,
@@ -50,6 +47,7 @@ from ecgsynth.fidelity.fitting import (
     widen_to,
 )
 from ecgsynth.fidelity.gate import SHORT, WIDTHS, check_record
+from ecgsynth.fidelity.people import person_weights
 from ecgsynth.fidelity.sound import one_lead, sound_strips
 from ecgsynth.pack import trainable
 from ecgsynth.records import Record
@@ -81,11 +79,17 @@ def fit(rows: Sequence[Row], split: SplitManifest) -> Calibration:
     trees = fit_trees_of(rows, np.ones(len(rows), dtype=bool), values)
     limits, rhythms = fit_checks(rows, scores, claimed)
     rates = passed_out_of_fold(rows, scores, claimed)
+    owners = _owners(rows)
+    people = {name: len(owners[name]) for name in rhythms}
+    return Calibration(split.sha256, limits, rhythms, people, *trees, rates)
+
+
+def _owners(rows: Sequence[Row]) -> dict[str, set[str]]:
+    """People with each rhythm."""
     owners: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         owners[row.rhythm].add(row.subject)
-    people = {name: len(owners[name]) for name in rhythms}
-    return Calibration(split.sha256, limits, rhythms, people, *trees, rates)
+    return owners
 
 
 def numbers_of(rows: Sequence[Row], scores: Scores) -> list[dict[str, float]]:
@@ -103,9 +107,7 @@ def fit_checks(
 ) -> tuple[dict[str, Bound], dict[str, dict[str, Bound]]]:
     """Bounds of the integrity numbers, and per rhythm of all others and of the scores of unknown people."""
     whole = numbers_of(rows, scores)
-    owners: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        owners[row.rhythm].add(row.subject)
+    owners = _owners(rows)
     sound = [
         i
         for i, row in enumerate(rows)
@@ -160,7 +162,7 @@ def _integrity(rows: Sequence[Mapping[str, float]], people: Sequence[str]) -> di
 
 def _weights(people: Sequence[str]) -> NDArray[np.float64]:
     _, owner = np.unique(people, return_inverse=True)
-    return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
+    return person_weights(owner)
 
 
 def _planted(

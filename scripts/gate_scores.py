@@ -10,6 +10,7 @@ import numpy as np
 from gate_rows import Row
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity import people
 from ecgsynth.fidelity.evidence import (
     context,
     fault_odds_many,
@@ -39,7 +40,7 @@ Claimed = dict[str, dict[int, dict[str, float]]]
 def folds_of(rows: Sequence[Row], seed: int = 0, folds: int = FOLDS) -> NDArray[np.int64]:
     """Fold of each row; a person is in one fold."""
     _, owner = np.unique([row.subject for row in rows], return_inverse=True)
-    return np.random.default_rng(seed).permutation(int(owner.max()) + 1)[owner] % folds
+    return people.folds_of(owner, folds, seed)
 
 
 def looked_for(name: str, row: Row) -> bool:
@@ -61,14 +62,14 @@ def fit_trees_of(rows: Sequence[Row], kept: NDArray[np.bool_], values: Table) ->
     parts = [row for row, keep in zip(rows, kept, strict=True) if keep and not row.fault]
     rhythms, leads, subjects = ([getattr(row, k) for row in parts] for k in ("rhythm", "lead", "subject"))
     evidence = fit_rhythms([row.numbers for row in parts], rhythms, leads, subjects)
-    people = np.array([f"{row.subject}/{row.rhythm}" for row in rows])
+    names = np.array([f"{row.subject}/{row.rhythm}" for row in rows])
+    sound = np.array([not row.fault for row in rows])
     models = []
     for name in dict.fromkeys(row.fault for row in rows if row.fault):
         fits = np.array([looked_for(name, row) for row in rows]) & kept
         damaged = np.array([row.fault == name for row in rows])
-        sound = np.array([not row.fault for row in rows])
         one, two = np.flatnonzero(sound & fits), np.flatnonzero(damaged & fits)
-        both = people[one].tolist(), people[two].tolist()
+        both = names[one].tolist(), names[two].tolist()
         models.append(fit_fault(name, values.numbers[one], values.numbers[two], both, values.inputs))
     return evidence, join(models)
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.people import folds_of
+
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -176,7 +178,7 @@ def joint_limits(
         return limits, scales
 
     limits, scales = chosen(np.arange(len(weights)))
-    fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % FOLDS
+    fold = folds_of(owner, FOLDS)
     tried = np.full(len(weights), -np.inf)
     for k in range(FOLDS):
         held = np.flatnonzero(fold == k)

@@ -58,6 +58,18 @@ def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], people: i
             del bounds[name]
 
 
+def bounds_at(limits: Mapping[str, float]) -> dict[str, Bound]:
+    """The bounds that limits of scores stand for: evidence is bad where it is low, and is limited negated."""
+    return {
+        name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
+    }
+
+
+def _limits_in(bounds: Mapping[str, Bound]) -> dict[str, float]:
+    """The limits of scores in ``bounds``, as `bounds_at` takes them."""
+    return {name: -low if name == "evidence" else high for name, (low, high) in bounds.items()}
+
+
 def limits_of_few(
     sound: Scores,
     weights: Array,
@@ -88,19 +100,14 @@ def limits_of_few(
         for name, column in zip(sound.names, sound.values.T, strict=True)
         if np.isfinite(column).sum() >= 4
     }
-    known = {
-        name: -base[name][0] if name == "evidence" else base[name][1] for name in highest if name in base
-    }
+    known = _limits_in({name: base[name] for name in highest if name in base})
     if known:
         limits = {name: max(limit, highest[name]) for name, limit in known.items()}
     else:
-        bounds: dict[str, Bound] = {
-            name: (-value, np.inf) if name == "evidence" else (-np.inf, value)
-            for name, value in highest.items()
-        }
+        bounds = bounds_at(highest)
         ease(bounds, planted)
         drop_unsure(bounds, planted, round(float(weights.sum())))
-        limits = {name: -bounds[name][0] if name == "evidence" else bounds[name][1] for name in bounds}
+        limits = _limits_in(bounds)
     beyond = excess(sound, limits, dict.fromkeys(limits, 1.0))
     step = step_for(beyond, weights, share, lost, LIKE_PEOPLE if known else 0.0)
     return {name: limit + max(0.0, step) for name, limit in limits.items()}

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ecgsynth.fidelity.allocation import Scores, joint_limits
 from ecgsynth.fidelity.calibration import Bound, failures
 from ecgsynth.fidelity.checks import NATURAL, NON_NEGATIVE, is_score, pad_of
-from ecgsynth.fidelity.few_people import FEWEST_PLANTED, limits_of_few
+from ecgsynth.fidelity.few_people import FEWEST_PLANTED, bounds_at, limits_of_few
+from ecgsynth.fidelity.people import folds_of, person_weights
 
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
@@ -125,7 +126,7 @@ def fit_rhythm(
     more people whose beats are made the same way.
     """
     names, owner = np.unique(np.asarray(people), return_inverse=True)
-    weights = _person_weights(owner)
+    weights = person_weights(owner)
     plain = {name: end for name, end in ends.items() if not is_score(name)}
     bounds = fit_bounds(rows, weights, plain)
     if len(names) < MANY_PEOPLE:
@@ -172,7 +173,7 @@ def _score_bounds(
         sound = Scores.of(checks, [_high(rows[i]) for i in mine])
         own_people = [people[i] for i in mine]
         _, who = np.unique(own_people, return_inverse=True)
-        weights = _person_weights(who)
+        weights = person_weights(who)
         budget, errors = (TWELVE_BUDGET, TWELVE_ERRORS) if twelve else (BUDGET, ERRORS)
         count = float(weights.sum())
         share = SHARE - errors * float(np.sqrt(SHARE * (1 - SHARE) / max(count, SHARING_PEOPLE)))
@@ -184,9 +185,7 @@ def _score_bounds(
         limits |= found
         if "evidence" in limits:
             lost = lost | np.array([-row.get("evidence", np.inf) > limits["evidence"] for row in rows])
-    return {
-        name: (-limit, np.inf) if name == "evidence" else (-np.inf, limit) for name, limit in limits.items()
-    }
+    return bounds_at(limits)
 
 
 def _of_twelve(row: Mapping[str, float]) -> bool:
@@ -203,7 +202,7 @@ def _lost_out_of_fold(
     rows: Rows, weights: Array, owner: NDArray[np.int64], plain: Mapping[str, str]
 ) -> NDArray[np.bool_]:
     """Which stretches lie outside of bounds of plain numbers fitted on the other people, in 10 folds."""
-    fold = np.random.default_rng(0).permutation(int(owner.max()) + 1)[owner] % 10
+    fold = folds_of(owner, 10)
     lost = np.zeros(len(rows), dtype=bool)
     for k in np.unique(fold):
         inside = np.flatnonzero(fold != k)
@@ -211,11 +210,6 @@ def _lost_out_of_fold(
         for i in np.flatnonzero(fold == k).tolist():
             lost[i] = bool(failures(rows[i], bounds))
     return lost
-
-
-def _person_weights(owner: NDArray[np.int64]) -> Array:
-    """Weights [rows] that sum to 1 for each person."""
-    return np.asarray(1.0 / np.bincount(owner)[owner], dtype=np.float64)
 
 
 def _quantiles(values: Array, weights: Array, at: tuple[float, ...]) -> Any:
