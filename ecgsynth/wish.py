@@ -14,7 +14,7 @@ _SECONDS_RANGE = (2.0, 3600.0)
 NOISES = ("clean", "holter", "handheld", "12lead")
 _SNR_RANGE_DB = (-10.0, 60.0)
 #: Rhythms that come and go, and the shortest record in s that shows it.
-_PAROXYSMAL = ("afib", "aflutter")
+PAROXYSMAL = ("afib", "aflutter")
 _SHORTEST_TURNS_S = 30.0
 
 
@@ -97,7 +97,7 @@ class Wish:
 
     def _turns(self) -> tuple[tuple[str, float], ...]:
         names = [find_rhythm(part).name for part in self.rhythm.split("~")]
-        if len(names) != 2 or sum(name in _PAROXYSMAL for name in names) != 1:
+        if len(names) != 2 or sum(name in PAROXYSMAL for name in names) != 1:
             raise OptionError(
                 f"--rhythm {self.rhythm}: AF or flutter and one other rhythm can take turns, as in nsr~afib; "
                 "write a script such as nsr:30,vt:10,nsr:30."

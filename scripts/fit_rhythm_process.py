@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rhythm_evidence import ENOUGH, SINUS, Array, Evidence, restlessness, stretch_traits
+from rhythm_evidence import ENOUGH, Array, Evidence, restlessness, stretch_traits
 from rhythm_habits import fit_ectopy, fit_transients
 from rhythm_literature import (
     BEAT_JITTER_S,
@@ -34,7 +34,7 @@ from rhythm_literature import (
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.plan_parts import oscillation as plan_oscillation
 from ecgsynth.generators.rr_basics import Person
-from ecgsynth.generators.rr_models import MODELS
+from ecgsynth.generators.rr_models import MODELS, SINUS
 from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import SplitManifest

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.generators.oscillation import BANDS, measure_oscillation
 from ecgsynth.generators.plan import PLAN_FS
+from ecgsynth.generators.rr_models import SINUS
 from ecgsynth.generators.vf_shape import find_transients
 from ecgsynth.records import Record
 
@@ -18,7 +19,6 @@ Array = NDArray[np.float64]
 ENOUGH = 5
 #: Longest stretch in s over which CV and nRMSSD are taken: most records are as short.
 STRETCH = 10.0
-SINUS = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw")
 PATTERNS = {"bigeminy": ("V", 2), "trigeminy": ("V", 3), "atrial_bigeminy": ("A", 2)}
 #: Sources whose statements name ectopy in a record of 10 s; their beats are not labelled.
 STATED = ("ptbxl", "chapman", "ningbo", "ludb")

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.generators.ectopy import OWN_VENTRICULAR
 from ecgsynth.generators.plan import PLAN_FS, Plan
 
 Array = NDArray[np.float64]
@@ -32,7 +33,6 @@ _MOST_TIED = 0.9
 #: Of fusion beats in a ventricular rhythm, the share of the ventricular beat (lowest, highest), and what both
 #: shares add up to: of 734 in 208 and 213 of mitdb, least squares, quartiles 0.15 to 0.63, N 0.5 to 1.1.
 _FUSED, _FUSED_SUM = (0.15, 0.65), 1.1
-_VENTRICULAR_RHYTHMS = ("vt", "idioventricular")
 
 
 def beat_heights(
@@ -69,7 +69,7 @@ def fused(plan: Plan, rng: np.random.Generator) -> tuple[NDArray[np.int64], Arra
     at = plan.beat_times * PLAN_FS
     within = np.zeros(len(at), bool)
     for episode in plan.episodes:
-        if episode.rhythm in _VENTRICULAR_RHYTHMS:
+        if episode.rhythm in OWN_VENTRICULAR:
             within |= (at >= episode.start) & (at < episode.stop)
     which = np.flatnonzero(within & (np.array(plan.symbols) == "F"))
     share = rng.uniform(*_FUSED, len(which)) if len(which) else np.zeros(0)

@@ -25,7 +25,7 @@ _OWN_ATRIAL = frozenset({"svt", "atrial_bigeminy"})
 _TALLER = {"bigeminy": (1.25, 0.36), "trigeminy": (1.26, 0.42)}
 _TALLER_ELSEWHERE = (1.55, 0.44)
 #: Rhythms whose ventricular beats are the person's common ones.
-_OWN_VENTRICULAR = frozenset({"vt", "idioventricular"})
+OWN_VENTRICULAR = frozenset({"vt", "idioventricular"})
 #: Codes of beats from the ventricles, alone or with others; in seconds how long before a beat its P can be.
 _VENTRICULAR = ("V", "F", "E", "r")
 _P_BEFORE = 0.5
@@ -133,7 +133,7 @@ def ventricular_heights(plan: Plan, rng: np.random.Generator) -> NDArray[np.floa
     heights = np.ones(len(plan.symbols))
     early = np.isin(np.array(plan.symbols, dtype=str), ("V", "F"))
     rhythms = {episode.rhythm for episode in plan.episodes}
-    if not early.any() or rhythms & _OWN_VENTRICULAR:
+    if not early.any() or rhythms & OWN_VENTRICULAR:
         return heights
     usual, sd = next((_TALLER[name] for name in _TALLER if name in rhythms), _TALLER_ELSEWHERE)
     heights[early] = float(np.clip(usual * np.exp(sd * rng.standard_normal()), 0.6, 3.5))

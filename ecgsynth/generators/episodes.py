@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ecgsynth.wish import PAROXYSMAL
+
 #: Median episode in s over people (mean and SD of its log) and SD of the log within one, of atrial
 #: fibrillation or flutter and of what lies between. Measured on the 4 people of mitdb (201, 217, 219, 222; 76
 #: episodes each) who go in and out of it within half an hour: medians 148, 7, 40, 5 s and 43, 12, 36, 13 s.
@@ -23,7 +25,7 @@ def draw_episodes(
     One of the two is atrial fibrillation or flutter. Every record shows both: lengths are drawn again, the
     person with them, until it does.
     """
-    laws = [_PAROXYSM if name in ("afib", "aflutter") else _BETWEEN for name in (first, second)]
+    laws = [_PAROXYSM if name in PAROXYSMAL else _BETWEEN for name in (first, second)]
     for _ in range(_TRIES):
         scores = np.clip(rng.standard_normal(2), -_PEOPLE, _PEOPLE)
         own = [mean + spread * score for (mean, spread, _), score in zip(laws, scores.tolist(), strict=True)]

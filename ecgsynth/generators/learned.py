@@ -36,7 +36,7 @@ from ecgsynth.generators.recording import (
     without_floor,
 )
 from ecgsynth.generators.repolarisation import with_adapted_t
-from ecgsynth.generators.rr_models import MODELS, sinus
+from ecgsynth.generators.rr_models import SINUS
 from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import split_wander
@@ -277,7 +277,7 @@ def _main_rhythm(plan: Plan) -> str:
 
 
 def _in_sinus_rhythm(plan: Plan) -> bool:
-    return all(MODELS.get(episode.rhythm or "") is sinus for episode in plan.episodes)
+    return all(episode.rhythm in SINUS for episode in plan.episodes)
 
 
 def _with_waves(

@@ -29,7 +29,7 @@ from ecgsynth.generators.plan_parts import (
     wandering_amplitude,
 )
 from ecgsynth.generators.rr_basics import Array, Course, Person
-from ecgsynth.generators.rr_models import MODELS
+from ecgsynth.generators.rr_models import MODELS, SINUS
 from ecgsynth.records import Episode
 from ecgsynth.rhythms import RHYTHMS
 
@@ -43,7 +43,6 @@ LONGEST_PAUSE = 3.0
 OWN_PATTERN = frozenset(
     {"vt", "idioventricular", "bigeminy", "trigeminy", "atrial_bigeminy", "vf", "vflutter"}
 )
-_SINUS = frozenset({"nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1", "wpw"})
 
 
 @cache
@@ -102,7 +101,7 @@ def draw_person(request: Request, rng: np.random.Generator) -> Person:
     breathing = float(np.clip(rng.normal(0.26, 0.05), 0.14, 0.42))
     pr = float(np.clip(rng.normal(0.145 + 0.0003 * (age - 55.0), 0.021), 0.1, 0.19))
     traits = np.clip(rng.standard_normal(3), -2.5, 2.5)
-    if request.age is not None and request.script[0][0] in _SINUS:
+    if request.age is not None and request.script[0][0] in SINUS:
         # Older people vary less beat to beat; scores shift by the fitted slope per year.
         traits = traits + (age - 55.0) * np.asarray(fitted()["age_slope"])
     return Person(traits, breathing, pr, rng.uniform(size=6))
@@ -133,7 +132,7 @@ def _draw_course(
     fit = {**fit, **fit.get("by_source", {}).get(request.source, {})}
     wanted = None if request.heart_rate is None else 60.0 / request.heart_rate
     course = MODELS[name](fit, person, wanted, seconds, rng)
-    if name not in _SINUS:
+    if name not in SINUS:
         return course
     jitter = fitted()["beat_jitter_s"].get(request.source)
     if jitter:
@@ -183,7 +182,7 @@ def _settle(
 
 def _rr_limits(name: str) -> tuple[float, float]:
     """Shortest and longest mean RR in s: by definition of the sinus rhythms, else the rhythm's bounds."""
-    if name in _SINUS:
+    if name in SINUS:
         low, high = fitted()["rhythms"][name]["rr_range"]
         return float(low), float(high)
     slow, fast = RHYTHMS[name].rate

@@ -145,3 +145,5 @@ MODELS: dict[str, Model] = {
     "junctional": junctional,
     "idioventricular": ventricular,
 }
+#: Rhythms of the sinus node, in the order of `MODELS`.
+SINUS = tuple(name for name, model in MODELS.items() if model is sinus)
