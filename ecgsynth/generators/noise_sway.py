@@ -57,6 +57,12 @@ def draw_bursts(n: int, sd: NDArray[np.floating], rng: np.random.Generator) -> N
     return (factors / np.sqrt(np.square(factors).mean(1, keepdims=True))).astype(np.float32)
 
 
+def band_means(values: NDArray[np.floating], starts: Sequence[int]) -> NDArray[np.float64]:
+    """Means ``[bands, hops]`` of `values` ``[channels, hops, bins]`` over bands that begin at `starts`."""
+    edges = (*starts, values.shape[2])
+    return np.stack([values[:, :, a:b].mean((0, 2)) for a, b in pairwise(edges)])
+
+
 def measure_sway(
     log_ratio: NDArray[np.floating], known: NDArray[np.bool_], starts: Sequence[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -78,8 +84,7 @@ def measure_sway(
     pairs : float64 array [3]
         Number of pairs behind each.
     """
-    edges = (*starts, log_ratio.shape[2])
-    bands = np.stack([log_ratio[:, :, a:b].mean((0, 2)) for a, b in pairwise(edges)])
+    bands = band_means(log_ratio, starts)
     level = bands[:, known].mean(1, keepdims=True) if known.any() else 0.0
     rest = np.where(known, bands - level, 0.0)
     lags = range(3)

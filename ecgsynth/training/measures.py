@@ -19,7 +19,7 @@ from ecgsynth.generators.hiss import (
     nearest_beats,
     noise_power,
 )
-from ecgsynth.generators.noise_sway import SWAY_FROM
+from ecgsynth.generators.noise_sway import SWAY_FROM, band_means
 from ecgsynth.generators.oscillation import beat_bend_sd, beat_height_sd, middle_beat, noise_of
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.templates import P_WINDOW
@@ -28,6 +28,8 @@ from ecgsynth.rhythms import RHYTHMS
 
 #: Seconds before an R peak between which a strip shows drift rather than how its waves differ.
 _APART_S = (0.05, 0.32)
+#: First bin of a window's power in each band of `SWAY_FROM`.
+SWAY_BINS = np.searchsorted(WINDOW_HZ, np.array(SWAY_FROM) * PLAN_FS / 2 / HOP).tolist()
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,7 @@ def _sway(power: NDArray[np.float64], quiet: NDArray[np.bool_]) -> NDArray[np.fl
     """Variance ``[bands]`` over quiet windows of the log power of noise in each band of `SWAY_FROM`."""
     if quiet.sum() < 4:
         return np.full(len(SWAY_FROM), np.nan)
-    starts = np.searchsorted(WINDOW_HZ, np.array(SWAY_FROM) * PLAN_FS / 2 / HOP)
-    log_power = np.log(power[:, quiet] + 1e-9)
-    bands = [part.mean((0, 2)) for part in np.split(log_power, starts[1:], axis=2)]
-    return np.array([np.var(band) for band in bands])
+    return np.asarray(band_means(np.log(power[:, quiet] + 1e-9), SWAY_BINS).var(1))
 
 
 def _before_beats(rest: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.generators.wander import DRIFT_STEP_S, drift_spectrum, split_drift
 from ecgsynth.rhythms import RHYTHMS
+from ecgsynth.training.measures import SWAY_BINS
 from ecgsynth.training.tasks import Schedule, learning_rate
 
 #: Log of the median of the square of a standard normal number. Medians are fitted: a mean would be set by the
@@ -176,9 +177,8 @@ def _strip_moments(
     burst = burstiness(fast, quiet)
     sums, pairs = np.zeros((len(SWAY_FROM) + 1, 3)), np.zeros((len(SWAY_FROM) + 1, 3))
     if quiet.any():
-        starts = np.searchsorted(WINDOW_HZ, np.array(SWAY_FROM) * PLAN_FS / 2 / HOP).tolist()
         ratio = np.log(power + 1e-9) - hiss_spectrum(power, quiet)[:, None]
-        sums[:-1], pairs[:-1] = measure_sway(ratio, quiet, starts)
+        sums[:-1], pairs[:-1] = measure_sway(ratio, quiet, SWAY_BINS)
     hop = round(DRIFT_STEP_S * PLAN_FS)
     if known.mean() < 0.9 or n < 16 * hop:
         return None, burst, sums, pairs

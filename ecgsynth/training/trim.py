@@ -18,10 +18,7 @@ from ecgsynth.generators.beat_heights import beat_bends, beat_heights
 from ecgsynth.generators.blocks import HOP
 from ecgsynth.generators.conditions import make_conditions
 from ecgsynth.generators.cvae import encode
-from ecgsynth.generators.hiss import (
-    FLANKS,
-    WINDOW_HZ,
-)
+from ecgsynth.generators.hiss import FLANKS, WINDOW_HZ
 from ecgsynth.generators.learned import ROWS, Learned
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.recording import kind_of
@@ -54,9 +51,9 @@ def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) ->
         for row, noise in zip(own, rngs, strict=True):
             times, classes = strips.beats[row]
             phase, amplitude, frames = strips.phase[row], strips.amplitude[row], strips.frames[row]
-            sway = net.beat_sway[strips.source[row], kind_of(frames)].numpy()
-            heights = beat_heights(times, sway, noise)
-            bends = beat_bends(len(times), net.beat_bend[strips.source[row], kind_of(frames)].numpy(), noise)
+            place = strips.source[row], kind_of(frames)
+            heights = beat_heights(times, net.beat_sway[place].numpy(), noise)
+            bends = beat_bends(len(times), net.beat_bend[place].numpy(), noise)
             conditions.append(make_conditions(times, classes, phase, amplitude, frames, heights, bends))
         ids = [torch.from_numpy(x[own]) for x in (strips.lead, strips.source, strips.demographics)]
         made = model.compose(conditions, ids, latents, rngs, strips.fast.shape[-1])
@@ -144,29 +141,35 @@ def _of_kind(
     return mine if len(mine) >= fewest else pairs
 
 
+def _median(found: list[NDArray[np.float64]], fewest: int) -> NDArray[np.float64] | None:
+    """Median over strips of what was `found` in each, NaN left out; None where under `fewest` are whole."""
+    rows = np.array(found)
+    return np.nanmedian(rows, 0) if np.isfinite(rows).all(1).sum() >= fewest else None
+
+
 def _louder(pairs: list[tuple[Measures, Measures]], fewest: int) -> NDArray[np.float64]:
     """Log power ``[bins]`` by which real noise is louder."""
     louder = np.median([a.hiss - b.hiss for a, b in pairs], 0)
-    before = np.array([a.before - b.before for a, b in pairs])
-    if np.isfinite(before).all(1).sum() < fewest:
+    before = _median([a.before - b.before for a, b in pairs], fewest)
+    if before is None:
         return np.asarray(louder)
     # Waves leave more of themselves under 12 Hz than there is noise: there P waves show how much is seen.
     low = np.clip((14 - WINDOW_HZ) / 4, 0, 1)
-    return np.asarray(low * np.nanmedian(before, 0) + (1 - low) * louder)
+    return np.asarray(low * before + (1 - low) * louder)
 
 
 def _correct_variation(
     net: StripNet, source: int, kind: int, pairs: list[tuple[Measures, Measures]], fewest: int
 ) -> None:
     """Bursts and sway of noise, and the sway of the heights of beats, by their variances."""
-    spikes = np.array([a.bursts - b.bursts for a, b in pairs])
-    if np.isfinite(spikes).all(1).sum() >= fewest:
-        more = net.noise_bursts[source, kind].square() + torch.from_numpy(np.nanmedian(spikes, 0))
+    spikes = _median([a.bursts - b.bursts for a, b in pairs], fewest)
+    if spikes is not None:
+        more = net.noise_bursts[source, kind].square() + torch.from_numpy(spikes)
         net.noise_bursts[source, kind] = more.clamp(0, MOST_BURSTS**2).sqrt()
-    swaying = np.array([a.sway - b.sway for a, b in pairs])
-    if np.isfinite(swaying).all(1).sum() >= fewest:
+    swaying = _median([a.sway - b.sway for a, b in pairs], fewest)
+    if swaying is not None:
         table = net.noise_sway[source, kind]
-        more = table[:, 0].square() + 0.7 * torch.from_numpy(np.nanmedian(swaying, 0)).float()
+        more = table[:, 0].square() + 0.7 * torch.from_numpy(swaying).float()
         table[:, 0] = more.clamp(0, _MOST_SWAY**2).sqrt()
     heights = [(a.height_sd, b.height_sd) for a, b in pairs]
     sway = net.beat_sway[source, kind]
@@ -198,12 +201,12 @@ def _correct_profiles(
     for kind in (0, 1):
         mine = _of_kind(pairs, kind, fewest)
         table = net.noise_profile[source, kind]
-        profile = np.array([a.profile - b.profile for a, b in mine])
-        if np.isfinite(profile).all(1).sum() >= fewest:
-            table += torch.from_numpy(np.nanmedian(profile, 0))
-        lacking = np.array([(a.flanks[:2] - b.flanks[:2]) / b.flanks[2] for a, b in mine])
-        if np.isfinite(lacking).all(1).sum() >= fewest:
-            power = np.exp(2 * table[list(FLANKS)].numpy()) + np.nanmedian(lacking, 0)
+        profile = _median([a.profile - b.profile for a, b in mine], fewest)
+        if profile is not None:
+            table += torch.from_numpy(profile)
+        lacking = _median([(a.flanks[:2] - b.flanks[:2]) / b.flanks[2] for a, b in mine], fewest)
+        if lacking is not None:
+            power = np.exp(2 * table[list(FLANKS)].numpy()) + lacking
             table[list(FLANKS)] = torch.from_numpy(np.log(np.maximum(power, 0.5)) / 2).float()
         table.clamp_(-0.3, 1.5)
 
@@ -224,10 +227,10 @@ def _few_per_person(
 
 def _beat_gain(real: list[Measures], made: list[Measures], fewest: int) -> NDArray[np.float32]:
     """Log gain ``[bins]`` over 12 Hz that gives beats the spectrum of real ones; smooth and bounded."""
-    ratio = [np.log(a.beat / b.beat) / 2 for a, b in zip(real, made, strict=True)]
-    if np.isfinite(ratio).all(1).sum() < fewest:
+    ratio = _median([np.log(a.beat / b.beat) / 2 for a, b in zip(real, made, strict=True)], fewest)
+    if ratio is None:
         return np.zeros(len(WINDOW_HZ), np.float32)
-    gain = np.convolve(np.pad(np.nanmedian(ratio, 0), 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    gain = np.convolve(np.pad(ratio, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
     return (np.clip(gain, -0.6, 1.0) * np.clip((WINDOW_HZ - 12) / 12, 0, 1)).astype(np.float32)
 
 
