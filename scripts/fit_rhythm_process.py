@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rhythm_evidence import ENOUGH, Array, Evidence, restlessness, stretch_traits
+from rhythm_evidence import ENOUGH, Array, Evidence, restlessness, robust_sd, stretch_traits
 from rhythm_habits import fit_ectopy, fit_transients
 from rhythm_literature import (
     BEAT_JITTER_S,
@@ -63,7 +63,7 @@ def over_people(people: dict[str, list[Array]]) -> tuple[Array, Array, float]:
     means = np.array([np.mean(stretches, axis=0) for stretches in people.values()])
     # A detector that fails on one person must not widen everybody's spread.
     centre = np.median(means, axis=0)
-    reach = 2.5 * 1.4826 * np.median(np.abs(means - centre), axis=0) + 1e-3
+    reach = 2.5 * robust_sd(means) + 1e-3
     means = np.clip(means, centre - reach, centre + reach)
     beats = np.array([np.sum(stretches, axis=0)[3] for stretches in people.values()])
     cov = np.cov(means[:, :3].T)
@@ -137,7 +137,7 @@ def fit_traits(
     shrink = len(people) / (len(people) + usual)
     before = np.asarray(entry["log_scale"])
     # What the literature gives has no correlations to lend.
-    before = before if "by_source" in entry or "skew" in entry else np.diag(np.diag(before))
+    before = before if "skew" in entry else np.diag(np.diag(before))
     mean = shrink * mean + (1 - shrink) * np.asarray(entry["log_mean"])
     cov = shrink * cov + (1 - shrink) * before @ before.T
     found = {"log_mean": mean.tolist(), "log_scale": np.linalg.cholesky(cov).tolist()}
@@ -155,7 +155,7 @@ def calibrated(name: str, entry: dict[str, Any], people: dict[str, list[Array]])
     count = int(np.median([stretch[3] for own in people.values() for stretch in own]))
     target = np.asarray(entry["log_mean"])
     trial, scale = target.copy(), np.asarray(entry["log_scale"])
-    wanted, skew = spread_of(shown[:, 1:3]), np.asarray(entry.get("skew", [0.0, 0.0]))
+    wanted, skew = robust_sd(shown[:, 1:3]), np.asarray(entry.get("skew", [0.0, 0.0]))
     if len(people) >= MANY:
         target[1:] = np.median(shown[:, 1:3], axis=0)
     bent = name in SINUS and len(people) >= MANY
@@ -166,22 +166,17 @@ def calibrated(name: str, entry: dict[str, Any], people: dict[str, list[Array]])
         trial[2] = float(np.clip(trial[2], -0.9, 0.4))
         if len(people) < MANY:
             continue
-        scale[1:] *= np.clip(wanted / spread_of(seen[:, 1:3]), 0.8, 1.25)[:, None]
+        scale[1:] *= np.clip(wanted / robust_sd(seen[:, 1:3]), 0.8, 1.25)[:, None]
         if bent:
             skew = bent_more(skew, shown[:, 4], seen[:, 4])
     found = {"log_mean": trial.tolist(), "log_scale": scale.tolist()}
     return found | ({"skew": skew.tolist()} if name in SINUS else {})
 
 
-def spread_of(stretches: Array) -> Array:
-    """Robust SD of each column (normal: 1.4826 times the median deviation)."""
-    return np.asarray(1.4826 * np.median(np.abs(stretches - np.median(stretches, axis=0)), axis=0))
-
-
 def bent_more(skew: Array, shown: Array, seen: Array) -> Array:
     """Mean and SD of the bend that bring the skewness `seen` to that `shown`: some 2.5 times the bend."""
     more = (np.median(shown) - np.median(seen)) / 2.5
-    wider = (spread_of(shown[:, None])[0] ** 2 - spread_of(seen[:, None])[0] ** 2) / 2.5**2
+    wider = (robust_sd(shown) ** 2 - robust_sd(seen) ** 2) / 2.5**2
     return np.array(
         [np.clip(skew[0] + 0.7 * more, -0.5, 0.5), np.sqrt(np.clip(skew[1] ** 2 + 0.5 * wider, 0.0, 0.36))]
     )
@@ -225,7 +220,7 @@ def fit_frequency(
         return
     means = np.array([np.median(values) for values in people.values()])
     strips = [np.asarray(values) for values in people.values() if len(values) > 2]
-    within = np.mean([1.4826 * np.median(np.abs(v - np.median(v))) for v in strips])
+    within = np.mean([robust_sd(values) for values in strips])
     if name == "vt":
         intervals = np.log(60 / np.clip(60 * means, 100, 260))
         weight = len(means) / (len(means) + 5.0)
@@ -237,7 +232,7 @@ def fit_frequency(
         )
         return
     # Robust: a few strips of agonal or mislabelled activity must not set the spread.
-    spread = float(1.4826 * np.median(np.abs(means - np.median(means))))
+    spread = float(robust_sd(means))
     entry["oscillation"] |= {
         "freq_mean": float(np.median(means)),
         "freq_sd_people": spread,
@@ -263,8 +258,8 @@ def fit_disorder(name: str, oscillation: dict[str, Any], people: dict[str, list[
         rngs = [np.random.default_rng(seed) for seed in range(40)]
         curve.append(np.mean([restlessness(plan_oscillation(name, fit, n, person, rng)[0]) for rng in rngs]))
     rising = np.maximum.accumulate(curve)
-    logs = [np.interp(np.median(values), rising, np.log(shares)) for values in people.values()]
-    return [float(np.median(logs)), float(1.4826 * np.median(np.abs(logs - np.median(logs))))]
+    logs = np.array([np.interp(np.median(x), rising, np.log(shares)) for x in people.values()])
+    return [float(np.median(logs)), float(robust_sd(logs))]
 
 
 def fit_age(evidence: Evidence) -> list[float]:

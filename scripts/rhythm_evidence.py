@@ -202,6 +202,11 @@ class Evidence:
                             self.smooth.append((strip - strip.mean()) / strip.std())
 
 
+def robust_sd(values: Array) -> Array:
+    """SD of each column, from the median deviation (of normal numbers it is 1 / 1.4826 of that)."""
+    return np.asarray(1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0))
+
+
 def restlessness(phase: NDArray[np.floating]) -> float:
     """SD in Hz of a wave's frequency over stretches of 0.1 s, from its phase in cycles at `PLAN_FS`."""
     return float(np.diff(phase[:: PLAN_FS // 10]).std() * 10)

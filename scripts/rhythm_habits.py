@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from rhythm_evidence import ENOUGH, Array, Evidence
+from rhythm_evidence import ENOUGH, Array, Evidence, robust_sd
 
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.generators.vf_shape import draw_transients, find_transients
@@ -75,7 +75,7 @@ def atrial_timing(people: list[Array]) -> dict[str, Any]:
     return {
         "coupling": [float(means[:, 0].mean()), float(means[:, 0].std(ddof=1))],
         "coupling_within": float(within),
-        "pause": [float(np.median(pauses)), float(1.4826 * np.median(np.abs(pauses - np.median(pauses))))],
+        "pause": [float(np.median(pauses)), float(robust_sd(pauses))],
     }
 
 
