@@ -29,7 +29,7 @@ from ecgsynth.checkpoint import load_checkpoint, save_checkpoint, shipped_weight
 from ecgsynth.generators.conditions import BEAT_CLASSES
 from ecgsynth.generators.cvae import absolute_error, encode, kl_to_standard_normal, record_vector
 from ecgsynth.generators.latent_prior import LatentFlow
-from ecgsynth.generators.learned import StripNet
+from ecgsynth.generators.strip_net import StripNet
 from ecgsynth.training.tasks import CGANTask, CVAETask
 
 RHYTHMS = ("nsr", "afib", "bigeminy", "vt")
@@ -110,11 +110,10 @@ def goes_on(
         if not path.is_file():
             raise SystemExit(f"{path}: train the arm {start} first")
         net, steps = change(load_checkpoint(path)[0]), ON if kind == "cvae" else CRITIC
-        rate = 1e-3
         learn: dict[str, Any] = {
             "template_steps": 0,
             "prior_steps": PRIOR,
-            "lr": rate,
+            "lr": 1e-3,
             "warm": True,
             "noise_steps": 80,
         }

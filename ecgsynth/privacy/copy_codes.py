@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.privacy.descriptors import HALF, Describer, spectrum_shape, stretched
+from ecgsynth.privacy.descriptors import HALF, Describer, signed, spectrum_shape, stretched
 from ecgsynth.privacy.traces import FLAT_MV, STRIP
 
 Floats = NDArray[np.float32]
@@ -121,9 +121,7 @@ def fit_coder(windows: Floats, strips: Floats, rng: np.random.Generator) -> Code
     inverse = np.linalg.inv(np.linalg.cholesky(within))
     worth, vectors = np.linalg.eigh(inverse @ between @ inverse.T)
     worth, vectors = np.maximum(worth[::-1][:SIZE], 1e-12), vectors[:, ::-1][:, :SIZE]
-    basis = inverse.T @ vectors * worth ** (-_EVEN / 2)
-    # Signs of eigenvectors are arbitrary; fix them so that two machines agree.
-    basis = basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])])
+    basis = signed(inverse.T @ vectors * worth ** (-_EVEN / 2))
     basis /= np.abs(basis).max()
     describe = Describer(windows.shape[1], mean.astype(np.float32), basis.astype(np.float32), POWER)
     return Coder(describe, describe.numbers(some.astype(np.float64)).std(axis=0).astype(np.float32))

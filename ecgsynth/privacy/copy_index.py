@@ -199,9 +199,13 @@ class CopyIndex:
         """How near strips at 64 Hz are to a whole and to a half training strip: `found` [n, kinds, 2]."""
         return _found([self], signals)[0]
 
+    def limit(self, kind: str, rhythm: str) -> float:
+        """Largest excess allowed of one of `LIMITED` in a rhythm."""
+        return self.limits[kind].get(rhythm, self.limits[kind][""])
+
     def over(self, found: Floats, rhythms: Sequence[str]) -> NDArray[np.bool_]:
         """Which limits [n, `LIMITED`] strips of these rhythms exceed, by what was `found` [n, kinds, 2]."""
-        limits = [[self.limits[kind].get(r, self.limits[kind][""]) for kind in LIMITED] for r in rhythms]
+        limits = [[self.limit(kind, rhythm) for kind in LIMITED] for rhythm in rhythms]
         return np.asarray(self.excess(found) > np.array(limits).reshape(-1, len(LIMITED)))
 
     def excess(self, found: Floats) -> Doubles:
@@ -232,7 +236,7 @@ class CopyIndex:
         # Said of the half only where that alone is too near.
         limited = LIMITED[int(over.argmax())]
         kind = "half" if limited == "half" else "full"
-        limit = self.limits[limited].get(rhythm, self.limits[limited][""])
+        limit = self.limit(limited, rhythm)
         if limited == "both":
             limit = (limit - float(found[1, 1]) / self.scale["half"]) * self.scale["full"]
         value, excess = map(float, found[KINDS.index(kind)])

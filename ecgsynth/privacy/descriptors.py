@@ -140,10 +140,16 @@ def fit_describer(windows: Floats, size: int = SIZE, power: float = 0.5) -> Desc
     mean = shapes.mean(axis=0)
     centred = shapes - mean
     vectors = np.linalg.eigh(centred.T @ centred / max(1, len(shapes)))[1]
-    basis = vectors[:, ::-1][:, :size]
-    # Signs of eigenvectors are arbitrary; fix them so that two machines agree.
-    basis = basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])])
+    basis = signed(vectors[:, ::-1][:, :size])
     return Describer(windows.shape[1], mean.astype(np.float32), basis.astype(np.float32), power)
+
+
+def signed(basis: Doubles) -> Doubles:
+    """Directions [bins, size] with their largest number positive.
+
+    Signs of eigenvectors are arbitrary; fixed, two machines agree.
+    """
+    return np.asarray(basis * np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(basis.shape[1])]))
 
 
 def stretched(signal: Floats, factor: float) -> Floats:
@@ -177,6 +183,7 @@ __all__ = [
     "fine_spectra",
     "fit_describer",
     "segments",
+    "signed",
     "spectrum_shape",
     "stretched",
     "stretched_shapes",
