@@ -23,9 +23,9 @@ from ecgsynth.generators.conditions import (
     make_conditions,
     rhythm_per_frame,
 )
+from ecgsynth.generators.decoder_rows import Gauss, filled_up, stacked
 from ecgsynth.generators.ectopy import drawn_symbols, lost_p_waves, ventricular_heights
 from ecgsynth.generators.latent_prior import N_EXTRAS
-from ecgsynth.generators.noise_sway import draw_sway
 from ecgsynth.generators.plan import PLAN_FS, Plan
 from ecgsynth.generators.recording import (
     filtered,
@@ -37,7 +37,7 @@ from ecgsynth.generators.recording import (
 )
 from ecgsynth.generators.repolarisation import with_adapted_t
 from ecgsynth.generators.rr_models import SINUS
-from ecgsynth.generators.strip_net import LearnedConfig, StripNet, demographics_vector, heart_numbers
+from ecgsynth.generators.strip_net import StripNet, demographics_vector, heart_numbers
 from ecgsynth.generators.vf_shape import with_vf_shape
 from ecgsynth.generators.wander import split_wander
 from ecgsynth.rhythms import RHYTHMS
@@ -143,7 +143,8 @@ class Learned:
         for plan, rng, rhythm, source in zip(plans, rngs, ids[0].numpy(), ids[2].tolist(), strict=True):
             kind = kind_of(rhythm[None])
             sway = self.net.beat_sway[source, kind].numpy()
-            heights = beat_heights(plan.beat_times, sway, rng, _in_sinus_rhythm(plan))
+            sinus = all(episode.rhythm in SINUS for episode in plan.episodes)
+            heights = beat_heights(plan.beat_times, sway, rng, sinus)
             heights *= ventricular_heights(plan, rng)
             bends = beat_bends(len(heights), self.net.beat_bend[source, kind].numpy(), rng)
             conditions.append(plan_conditions(plan, heights, bends, rng))
@@ -182,12 +183,12 @@ class Learned:
         """
         rows, sources = len(conditions), ids[1].tolist()
         frames = conditions[0].coarse.shape[1]
-        latent = _filled(filled, latents)[0]
-        record = self.net.decoder.record(*_filled(filled, *ids), latent[:, : self.config.latent + 1])
+        latent = filled_up(filled, latents)[0]
+        record = self.net.decoder.record(*filled_up(filled, *ids), latent[:, : self.config.latent + 1])
         kinds = [kind_of(made.rhythm) for made in conditions]
         sway = list(self.net.noise_sway[sources, kinds].numpy())
-        gauss = _Gauss(rngs, frames, self.config, filled, self._injects, sway)
-        trims = _filled(filled, self.net.noise_trim[sources, kinds], self.net.p_gain[sources])
+        gauss = Gauss(rngs, frames, self.config, filled, self._injects, sway)
+        trims = filled_up(filled, self.net.noise_trim[sources, kinds], self.net.p_gain[sources])
         mean, noise = self._decode(conditions, record, latent[:, -1 - N_COLOURS :], gauss, *trims)
         fast_noise = lively_noise(self.net, noise[:rows, :, :n].numpy(), conditions, sources, rngs)
         gain, wander, offset, drift = latent[:rows, self.config.latent : -1 - N_COLOURS].numpy().T
@@ -228,7 +229,7 @@ class Learned:
         numbers = torch.cat(
             [demographics, torch.tensor([heart_numbers(plan.beat_times) for plan in plans])], 1
         )
-        noise, rhythm, lead, source, numbers = _filled(filled, noise, rhythm, lead, source, numbers)
+        noise, rhythm, lead, source, numbers = filled_up(filled, noise, rhythm, lead, source, numbers)
         prior = self.net.prior
         return prior.sample(noise, (rhythm, lead, source), numbers)
 
@@ -237,7 +238,7 @@ class Learned:
         conditions: list[Conditions],
         record: Tensor,
         noise: Tensor,
-        gauss: _Gauss,
+        gauss: Gauss,
         trim: Tensor,
         p_gain: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -253,7 +254,7 @@ class Learned:
         for start in range(0, frames, PIECE_FRAMES):
             stop = min(start + PIECE_FRAMES, frames)
             low, high = max(start - context, 0), min(stop + context, frames)
-            fine, coarse, rhythm, p_lost = _stack(conditions, low, high, gauss.filled)
+            fine, coarse, rhythm, p_lost = stacked(conditions, low, high, gauss.filled)
             injected = gauss.injected(low, high)
             mean, spread = self.net.decoder(
                 fine, coarse, rhythm, record, level, colour, injected, True, p_gain, p_lost
@@ -276,10 +277,6 @@ def _main_rhythm(plan: Plan) -> str:
     return max(required or plan.episodes, key=lambda e: e.stop - e.start).rhythm or "nsr"
 
 
-def _in_sinus_rhythm(plan: Plan) -> bool:
-    return all(episode.rhythm in SINUS for episode in plan.episodes)
-
-
 def _with_waves(
     pair: tuple[NDArray[np.float32], NDArray[np.float32]],
     plan: Plan,
@@ -300,50 +297,3 @@ def _scores(rngs: Sequence[np.random.Generator], net: StripNet) -> NDArray[np.fl
     """Standard normal numbers ``[records, latent + N_EXTRAS]`` from which the prior draws who it is."""
     size = net.config.latent + N_EXTRAS
     return np.stack([rng.standard_normal(size, dtype=np.float32) for rng in rngs])
-
-
-class _Gauss:
-    """The normal numbers of up to `ROWS` records, each from its own generator, in a fixed order."""
-
-    def __init__(
-        self,
-        rngs: Sequence[np.random.Generator],
-        frames: int,
-        config: LearnedConfig,
-        filled: int,
-        injects: bool,
-        sway: Sequence[NDArray[np.float32]],
-    ) -> None:
-        self.filled = filled
-        hops = frames // HOP_FRAMES + 1
-        observed = [
-            rng.standard_normal((len(config.outputs), hops, HOP), dtype=np.float32)
-            * draw_sway(hops, table, HOP, rng)
-            for rng, table in zip(rngs, sway, strict=True)
-        ]
-        self.observed = _filled(filled, torch.from_numpy(np.stack(observed)))[0]
-        self._injected: Tensor | None = None
-        if injects:
-            injected = [rng.standard_normal((frames, config.width), dtype=np.float32) for rng in rngs]
-            self._injected = torch.from_numpy(np.stack(injected))
-
-    def injected(self, low: int, high: int) -> Tensor | None:
-        if self._injected is None:
-            return None
-        return _filled(self.filled, self._injected[:, low:high])[0]
-
-
-def _filled(rows: int, *tensors: Tensor) -> list[Tensor]:
-    """Each tensor with its last row repeated up to `rows` rows."""
-    return [
-        torch.cat([x, x[-1:].expand(rows - len(x), *x.shape[1:])]) if len(x) < rows else x for x in tensors
-    ]
-
-
-def _stack(conditions: list[Conditions], low: int, high: int, rows: int) -> list[Tensor]:
-    fine = np.stack([c.fine[:, low * PATCH : high * PATCH] for c in conditions])
-    coarse = np.stack([c.coarse[:, low:high] for c in conditions])
-    rhythm = np.stack([c.rhythm[low:high] for c in conditions])
-    kept = np.zeros(high - low, np.float32)
-    lost = np.stack([kept if c.p_lost is None else c.p_lost[low:high] for c in conditions])
-    return _filled(rows, *map(torch.from_numpy, (fine, coarse, rhythm, lost)))
