@@ -21,7 +21,7 @@ from ecgsynth.engine import Engine, can_fork, in_order
 from ecgsynth.errors import CheckpointError, GateError, OptionError
 from ecgsynth.generators.plan import PLAN_FS
 from ecgsynth.privacy.copy_gate import CopyGate, open_gate
-from ecgsynth.processes import keep_memory
+from ecgsynth.processes import keep_memory, loading
 from ecgsynth.records import Record
 from ecgsynth.sampling import CHUNK, Sampler
 from ecgsynth.wish import Wish
@@ -186,9 +186,10 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
         contact_sheet=contact_sheet,
         resume=options.resume,
     )
-    sampler = Sampler(options.generator, options.weights)
-    sampler.check(options.wish())
-    _, metadata, digest = sampler.load(options.wish().twelve)
+    with loading():
+        sampler = Sampler(options.generator, options.weights)
+        sampler.check(options.wish())
+        _, metadata, digest = sampler.load(options.wish().twelve)
     copies = open_gate(options.generator, options.weights, metadata, options.train, wanted=options.copy_gate)
     writer.request = options.request(digest, copies.note)
     with writer:
@@ -255,8 +256,9 @@ class _Worker:
         from ecgsynth.fidelity.calibration import load_calibration
 
         # Slow to import, and wanted for the first record: processes that are forked share it.
-        for name in ("ecgsynth.fidelity.gate", "scipy.fft", "scipy.ndimage"):
-            import_module(name)
+        with loading():
+            for name in ("ecgsynth.fidelity.gate", "scipy.fft", "scipy.ndimage"):
+                import_module(name)
         keep_memory()
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies

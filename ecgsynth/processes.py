@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -224,6 +225,24 @@ def keep_memory() -> None:
             tune(_M_TRIM_THRESHOLD, _KEPT)
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load modules and weights without looking for garbage among them: a tenth of the time that torch takes.
+
+    All of it stays, and counts as old at once.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.unfreeze()
+        gc.enable()
+
+
 def start_worker() -> None:
     """First thing in a worker process.
 
@@ -233,6 +252,8 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    # What it was forked with stays; a search for garbage in it would copy its pages, too.
+    gc.freeze()
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

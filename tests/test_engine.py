@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import sys
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from multiprocessing import active_children, connection
@@ -22,6 +24,7 @@ from ecgsynth.pipeline import GenerateOptions, generate_dataset
 from ecgsynth.privacy.copies import find_copies
 from ecgsynth.privacy.gallery import build_gallery
 from ecgsynth.privacy.samples import Sample, read_side
+from ecgsynth.processes import loading
 
 needs_ray = pytest.mark.skipif(
     not any((Path(p) / "ray" / "__init__.py").is_file() for p in sys.path), reason="needs the extra: scale"
@@ -358,3 +361,18 @@ def test_a_shard_that_is_none_is_refused(shard: tuple[int, int], tmp_path: Path)
     with pytest.raises(OptionError, match="blocks of 32"):
         generate_dataset(GenerateOptions(**WISH, shard=shard, out=tmp_path / "x"))
     assert not (tmp_path / "x").exists()
+
+
+def test_loading_puts_garbage_off_and_loses_none() -> None:
+    class Ring:
+        itself: Any
+
+    ring = Ring()
+    ring.itself = ring
+    gone = weakref.ref(ring)
+    with loading():
+        assert not gc.isenabled()
+        del ring
+    assert gc.isenabled() and gone() is not None
+    gc.collect()
+    assert gone() is None and gc.get_freeze_count() == 0
