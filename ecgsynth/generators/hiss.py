@@ -188,13 +188,14 @@ def beat_profile(
     far = known & (ahead > -PROFILE_EDGES_S[0]) & (since > PROFILE_EDGES_S[-1])
     if far.sum() < PLAN_FS:
         return np.full(len(PROFILE_S), np.nan)
-    floor = np.log(np.median(size[:, far]) + 1e-6)
+    # Means, not medians: near beats noise comes in fewer bursts than far from them, and power is what shows.
+    floor = np.log(size[:, far].mean() + 1e-6)
     out = np.zeros(len(PROFILE_S))
     spans = [span for span in pairwise(PROFILE_EDGES_S) if span[1] != 0.06]
     knots = [k for k in range(1, len(PROFILE_S) - 1) if k not in FLANKS]
     for k, (low, high) in zip(knots, spans, strict=True):
         inside = known & (offset >= low) & (offset < high)
-        out[k] = np.log(np.median(size[:, inside]) + 1e-6) - floor if inside.sum() >= 25 else np.nan
+        out[k] = np.log(size[:, inside].mean() + 1e-6) - floor if inside.sum() >= 25 else np.nan
     return out
 
 

@@ -32,7 +32,7 @@ from ecgsynth.training.tasks import Schedule, learning_rate
 #: few worst moments of a recording, and every strip would be as noisy as those.
 _LOG_MEDIAN = -0.7877
 #: Largest SD of the log amplitude of bursts.
-MOST_BURSTS = 1.1
+MOST_BURSTS = 1.5
 #: Half the width in s of what a QRS covers.
 _QRS_S = 0.08
 #: Squares below this, in units of the record's gain, are finer than any source's quantisation.

@@ -62,7 +62,7 @@ def remade(net: StripNet, strips: Strips, rows: NDArray[np.int64], seed: int) ->
 
 
 def fit_trim(
-    net: StripNet, strips: Strips, *, seed: int, most: int = 120, fewest: int = 12
+    net: StripNet, strips: Strips, *, seed: int, most: int = 200, fewest: int = 12
 ) -> dict[str, float]:
     """Set the trims of noise, drift, P waves and beats of the sources in `strips`, in `PASSES` rounds.
 
@@ -74,7 +74,8 @@ def fit_trim(
         Training people.
     seed : int
     most, fewest : int
-        Strips of a source that are made again, and below which it is left as it is.
+        Strips of a source that are made again, with P waves and without each, and below which it is left as
+        it is.
 
     Returns
     -------
@@ -85,7 +86,9 @@ def fit_trim(
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(7,)))
     sources = np.unique(strips.source)
     for source in sources.tolist():
-        rows = _few_per_person(strips, np.flatnonzero(strips.source == source), rng)[:most]
+        rows = _few_per_person(strips, np.flatnonzero(strips.source == source), rng)
+        kinds = np.array([kind_of(strips.frames[row]) for row in rows])
+        rows = np.concatenate([rows[kinds == kind][:most] for kind in (0, 1)])
         for table in (net.noise_trim, net.beat_trim, net.noise_profile):
             table[source] = 0.0
         net.drift_trim[source], net.p_gain[source] = torch.tensor([1.0, 0.0]), 1.0
@@ -230,7 +233,7 @@ def _beat_gain(real: list[Measures], made: list[Measures], fewest: int) -> NDArr
     ratio = _median([np.log(a.beat / b.beat) / 2 for a, b in zip(real, made, strict=True)], fewest)
     if ratio is None:
         return np.zeros(len(WINDOW_HZ), np.float32)
-    gain = np.convolve(np.pad(ratio, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
+    gain = _smooth(ratio)
     return (np.clip(gain, -0.6, 1.0) * np.clip((WINDOW_HZ - 12) / 12, 0, 1)).astype(np.float32)
 
 
@@ -259,5 +262,9 @@ def _at_coefficients(log_power: NDArray[np.float64]) -> NDArray[np.float32]:
     """Corrections ``[HOP]`` of the noise transform's coefficients from those of window bins."""
     hz = (np.arange(HOP) + 0.5) * PLAN_FS / 2 / HOP
     # Below 4 Hz a window of 256 ms cannot tell noise from drift.
-    smooth = np.convolve(np.pad(log_power[1:], 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
-    return np.clip(np.interp(hz, WINDOW_HZ[1:], smooth), -_MOST, _MOST).astype(np.float32)
+    return np.clip(np.interp(hz, WINDOW_HZ[1:], _smooth(log_power[1:])), -_MOST, _MOST).astype(np.float32)
+
+
+def _smooth(bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`bins` with binomial weights: even ones turn what is jagged upside down, and rounds would feed it."""
+    return np.convolve(np.pad(bins, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
