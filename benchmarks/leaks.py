@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,12 @@ from leaks_report import markdown, plot
 from leaks_verification import verification
 from leaks_world import Planted, World
 
+from ecgsynth.privacy.beat_gallery import places_of
 from ecgsynth.privacy.intervals import people_needed
 from ecgsynth.privacy.membership import ATTACKS, membership
 from ecgsynth.privacy.near_duplicates import near_duplicates
-from ecgsynth.privacy.same_person import with_beats
-from ecgsynth.privacy.samples import Sample
+from ecgsynth.privacy.same_person import listed
+from ecgsynth.privacy.samples import Side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.rhythms import find_rhythm
 from ecgsynth.split import SplitManifest
@@ -47,16 +47,15 @@ def found_share(world: World, planted: Planted) -> dict[str, Any]:
     """How many leaks are listed as near-duplicates of the right person, and as theirs by the verification."""
     pairs = near_duplicates(world.gallery, planted.matches, world.limits)["pairs"]
     near = {p["synthetic"] for p in pairs if p["subject"] in planted.owners[p["synthetic"]]}
-    met = verified(world, planted.samples, world.beat_limit)
+    met = verified(world, planted.side, world.beat_limits)
     known = {name for name, subject in met.items() if subject in planted.owners[name]}
     n = len(planted.owners)
     return {"n": n, "near": len(near), "known": len(known), "either": len(near | known)}
 
 
-def verified(world: World, samples: Sequence[Sample], limit: float) -> dict[str, str]:
+def verified(world: World, side: Side, limits: dict[int, float]) -> dict[str, str]:
     """Records that are listed for a person by the beats."""
-    made = with_beats(samples)
-    return {row["synthetic"]: row["subject"] for row in world.beats.listed(made, limit)} if made else {}
+    return {row["synthetic"]: row["subject"] for row in listed(world.beats, places_of(side), limits)}
 
 
 def false_positives(world: World) -> dict[str, dict[str, Any]]:
@@ -70,9 +69,14 @@ def false_positives(world: World) -> dict[str, dict[str, Any]]:
     people = np.random.default_rng(0).permutation(sorted(world.holdout.people))
     half = set(people[::2].tolist())
     sides = [
-        [s for s in world.holdout.samples if (s.strip.subject in half) == side] for side in (True, False)
+        replace(
+            world.holdout,
+            samples=[s for s in world.holdout.samples if (s.strip.subject in half) == side],
+            known=[k for k in world.holdout.known if (k.subject in half) == side],
+        )
+        for side in (True, False)
     ]
-    limits = [world.beats.limit(with_beats(side), with_beats(world.train.samples)) for side in sides]
+    limits = [world.limits_beside(side) for side in sides]
     known = set(verified(world, sides[0], limits[1])) | set(verified(world, sides[1], limits[0]))
     rows: dict[str, dict[str, Any]] = {}
     rhythms = sorted({s.strip.rhythm for s in [*world.clean.samples, *world.holdout.samples]})
@@ -95,7 +99,7 @@ def contaminated(
         for m, s in zip(world.clean_matches, world.clean.samples, strict=True)
         if s.strip.rhythm == rhythm
     ]
-    leaks = list(zip(planted.matches, planted.samples, strict=True))
+    leaks = list(zip(planted.matches, planted.side.samples, strict=True))
     rows = [(leaks if k < round(share * SET_SIZE) else clean) for k in range(SET_SIZE)]
     drawn = [pool[int(rng.integers(len(pool)))] for pool in rows]
     matches = [
@@ -203,7 +207,13 @@ def run(world: World, rhythms: list[str], leaks: int, seeds: int, work: Path) ->
         "one_in_a_thousand": {key: sum(row[key] for row in tried) for key in ("tried", "listed")},
         "sets": [row for part in parts for row in part["sets"]],
         "membership": [membership_power(world, share, 10, needed) for share in (0.0, 0.05)],
-        "verification": verification(world.train.samples, world.spare, rhythms, load_verifier()),
+        "verification": verification(
+            world.train.samples,
+            world.spare,
+            [*world.holdout.samples, *world.clean.samples],
+            rhythms,
+            load_verifier(),
+        ),
     }
 
 

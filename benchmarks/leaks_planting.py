@@ -36,6 +36,8 @@ class Source:
         Where the strip begins in it.
     at : float
         Where it begins in the recording, in s.
+    whole : Record
+        All leads of the recording.
     """
 
     subject: str
@@ -45,6 +47,7 @@ class Source:
     start: int
     record: str
     at: float
+    whole: Record
 
     @property
     def strip(self) -> Signal:
@@ -90,7 +93,16 @@ def sources_of(records: list[Record]) -> list[Source]:
                 start = max(0, start)
                 if np.isfinite(signal).all():
                     found.append(
-                        Source(record.subject, strip.rhythm, trace.lead, signal, start, record.name, strip.at)
+                        Source(
+                            record.subject,
+                            strip.rhythm,
+                            trace.lead,
+                            signal,
+                            start,
+                            record.name,
+                            strip.at,
+                            record,
+                        )
                     )
     return found
 
@@ -101,13 +113,14 @@ def as_record(signal: Signal, source: Source, name: str) -> Record:
     return Record(name, signal[None].astype(np.float32), FS, (source.lead,), name, "leak", (episode,))
 
 
-def with_all_leads(source: Source, pool: list[Source], name: str) -> Record:
-    """A synthetic record of the strip of a source in every lead that the pool has of it."""
-    same = [s for s in pool if (s.record, s.at, s.subject) == (source.record, source.at, source.subject)]
-    length = min(len(s.strip) for s in same)
-    record = as_record(same[0].strip[:length], source, name)
-    signal = np.stack([s.strip[:length] for s in same])
-    return replace(record, signal=signal, leads=tuple(s.lead for s in same))
+def with_all_leads(source: Source, name: str) -> Record:
+    """A synthetic record of the strip of a source, in all leads of its recording."""
+    start = round(source.at * source.whole.fs)
+    part = source.whole.slice(start, min(source.whole.n_samples, start + round(SECONDS * source.whole.fs)))
+    leads = [lead for lead, row in zip(part.leads, part.signal, strict=True) if np.isfinite(row).all()]
+    part = resample(part.pick(tuple(leads)), FS)
+    record = as_record(part.signal[0], source, name)
+    return replace(record, signal=part.signal.astype(np.float32), leads=part.leads)
 
 
 def _shift(signal: Signal, source: Source, others: list[Source], rng: np.random.Generator) -> Signal:

@@ -107,16 +107,20 @@ def _verification(results: dict[str, Any]) -> list[str]:
         if "auroc" not in row:
             return "-"
         said = f"{row['auroc']:.2f} ({row['low']:.2f}-{row['high']:.2f}), first {100 * row['first']:.0f} %"
-        return said + (f", listed {100 * row['listed']:.0f} %" if "listed" in row else "")
+        if "listed" not in row:
+            return said
+        strange = f", strangers {row['strange']} of {row['strange_people']}" if "strange" in row else ""
+        return f"{said}, listed {100 * row['listed']:.0f} %{strange}"
 
     lines = [
         "Is the person in the strip? Real strips of training people from a time or recording that is not "
         "searched, against all strips of the same rhythm that are: how often the right person is more alike "
         "than another (AUROC, 95 % interval over people), how often the most alike of all, and how often a "
-        "limit would list it that 1 % of the searched strips exceed among other people's. In VT and VF "
-        "nobody is known by a beat; size, spectrum and noise of the strip, which are as much the recording's "
-        "as the person's, tell them apart in part, and too few people are there to set a limit by: the audit "
-        "does not look for a person in these rhythms, only for copies.",
+        "limit would list it that 1 % of the searched strips exceed among other people's, and how many of "
+        "the people held out (parts val and test) have a strip over that limit. In VT and VF nobody is known "
+        "by a beat; size, spectrum and noise of the strip, which are as much the recording's as the "
+        "person's, tell them apart in part. A limit set by the few people there does not hold for others: "
+        "the audit does not look for a person in these rhythms, only for copies.",
         "",
         "| rhythm | people | searched | strips | strangers' strips | by the median beat | by the spectrum "
         "| by all features | by spectrum and features |",

@@ -28,14 +28,19 @@ _LEAD = 2.0
 
 
 def verification(
-    searched: Sequence[Sample], spare: Sequence[Source], rhythms: Sequence[str], verifier: Verifier
+    searched: Sequence[Sample],
+    spare: Sequence[Source],
+    held_out: Sequence[Sample],
+    rhythms: Sequence[str],
+    verifier: Verifier,
 ) -> list[dict[str, Any]]:
     """How often a strip is more like its own person's than another person's of the same rhythm (AUROC).
 
     A person's strips are those searched; the likeness to a person is that of the most alike strip. By the
     median beat (as the audit compares), by the spectrum (rate, and repertoire of waves), by all features of
     the strip, and by spectrum and features together. Intervals from drawing the people who are looked for.
-    ``listed``: how many strips a limit that `STRANGERS` of searched strips exceed among others' would list.
+    ``listed``: how many strips a limit that `STRANGERS` of searched strips exceed among others' would list;
+    ``strange``: how many of the ``strange_people`` held out have a strip over it.
     """
     rows = []
     for rhythm in rhythms:
@@ -47,8 +52,12 @@ def verification(
         row: dict[str, Any] = {"rhythm": rhythm, "people": len({s.strip.subject for s in asked})}
         row |= {"searched": len(people), "strips": len(asked)}
         among = _likenesses(known, known, verifier)
+        strange = [s for s in held_out if s.strip.rhythm == rhythm]
+        apart = _likenesses(strange, known, verifier) if strange else {}
         for name, likeness in _likenesses(asked, known, verifier).items():
-            row[name] = _auroc(likeness, asked, known) | _listed(likeness, among[name], asked, known)
+            row[name] = _auroc(likeness, asked, known)
+            limit, found = _listed(likeness, among[name], asked, known)
+            row[name] |= found | (_strange(apart[name], limit, strange, known) if strange else {})
         rows.append(row)
     return rows
 
@@ -138,25 +147,39 @@ def _by_person(likeness: Floats, known: Sequence[Sample]) -> tuple[NDArray[np.st
 
 def _listed(
     likeness: Floats, among: Floats, asked: Sequence[Sample], known: Sequence[Sample]
-) -> dict[str, Any]:
-    """Share of strips, mean over people, that are listed for the right person at `STRANGERS` of others'."""
+) -> tuple[float, dict[str, Any]]:
+    """A limit, and the share of strips that it lists for the right person, mean over people.
+
+    `STRANGERS` of the strips of others exceed the limit.
+    """
     names, best = _by_person(likeness, known)
     others = _by_person(among, known)[1]
     others[np.arange(len(known)), np.searchsorted(names, [s.strip.subject for s in known])] = -np.inf
     told = [np.isfinite(side).sum(axis=1) >= 2 for side in (best, others)]
     if len(names) < FEWEST or not all(side.any() for side in told):
-        return {}
-    limit = np.quantile(_score(others[told[1]]), 1 - STRANGERS)
+        return float("inf"), {}
+    limit = float(np.quantile(_score(others[told[1]]), 1 - STRANGERS))
     right = names[best.argmax(axis=1)] == np.array([s.strip.subject for s in asked])
     hit = right & told[0]
     hit[told[0]] &= _score(best[told[0]]) > limit
     people = {
         name: hit[[s.strip.subject == name for s in asked]] for name in {s.strip.subject for s in asked}
     }
-    return {
-        "listed": round(float(np.mean([own.mean() for own in people.values()])), 3),
-        "strangers": int(told[1].sum()),
-    }
+    share = round(float(np.mean([own.mean() for own in people.values()])), 3)
+    return limit, {"listed": share, "strangers": int(told[1].sum())}
+
+
+def _strange(
+    likeness: Floats, limit: float, held_out: Sequence[Sample], known: Sequence[Sample]
+) -> dict[str, Any]:
+    """How many people held out have a strip over the limit."""
+    best = _by_person(likeness, known)[1]
+    told = np.isfinite(best).sum(axis=1) >= 2
+    over = np.zeros(len(best), dtype=bool)
+    over[told] = _score(best[told]) > limit
+    people = {s.strip.subject for s in held_out}
+    listed = {s.strip.subject for s, hit in zip(held_out, over, strict=True) if hit}
+    return {"strange": len(listed), "strange_people": len(people)}
 
 
 def _score(best: Floats) -> Floats:

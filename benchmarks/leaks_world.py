@@ -13,11 +13,12 @@ from leaks_planting import CHANGES, SAME_PERSON, Source, as_record, set_aside, s
 from ecgsynth.datasets import read_all
 from ecgsynth.engine import Engine
 from ecgsynth.pack import trainable
+from ecgsynth.privacy.beat_gallery import BeatGallery, places_of
 from ecgsynth.privacy.calibration import Limits, fit_limits
 from ecgsynth.privacy.copies import Match, find_copies
 from ecgsynth.privacy.gallery import Gallery, build_gallery
-from ecgsynth.privacy.same_person import BeatGallery, beats_known, with_beats
-from ecgsynth.privacy.samples import Sample, read_side
+from ecgsynth.privacy.same_person import limits_of
+from ecgsynth.privacy.samples import Sample, Side, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
 from ecgsynth.split import SplitManifest
@@ -25,9 +26,9 @@ from ecgsynth.split import SplitManifest
 
 @dataclass(frozen=True)
 class Planted:
-    """Leaks of one kind and rhythm: the records' strips, their matches, and whom each was made from."""
+    """Leaks of one kind and rhythm: the records, their strips' matches, and whom each was made from."""
 
-    samples: list[Sample]
+    side: Side
     matches: list[Match]
     owners: dict[str, set[str]]
 
@@ -50,14 +51,15 @@ class World:
         self.gallery: Gallery = build_gallery(self.train.traces)
         self.limits: dict[str, Limits] = fit_limits(self.search(self.holdout.samples))
         self.clean_matches = self.search(self.clean.samples)
-        verifier = load_verifier()
-        own = beats_known(self.train.samples, self.train.known, verifier)
-        self.beats = BeatGallery(own, self.train.samples, verifier)
-        strangers, known = with_beats(self.holdout.samples), with_beats(self.train.samples)
-        self.beat_limit = self.beats.limit(strangers, known)
+        self.beats = BeatGallery(self.train, load_verifier())
+        self.beat_limits = self.limits_beside(self.holdout)
         print(
             f"{len(self.train.people)} people searched, {len(self.gallery.page_trace)} pages", file=sys.stderr
         )
+
+    def limits_beside(self, strangers: Side) -> dict[int, float]:
+        """Limits of the beats, by strangers and by training people."""
+        return limits_of(self.beats, places_of(strangers), places_of(self.train))
 
     def search(self, samples: Sequence[Sample]) -> list[Match]:
         """The nearest recordings of the strips of ``samples``."""
@@ -76,12 +78,12 @@ class World:
             other = others[int(rng.integers(len(others)))] if others else source
             signal = CHANGES[kind](source.strip, source, [other], rng)
             whole = kind == "same person"
-            records.append(with_all_leads(source, pool, name) if whole else as_record(signal, source, name))
+            records.append(with_all_leads(source, name) if whole else as_record(signal, source, name))
             owners[name] = {source.subject, other.subject} if kind.startswith("mix") else {source.subject}
         if not records:
             return None
         side = read_side("synthetic", records, every_strip=True)
-        return Planted(side.samples, self.search(side.samples), owners)
+        return Planted(side, self.search(side.samples), owners)
 
 
 def _spread(pool: list[Source], count: int, rng: np.random.Generator) -> list[Source]:

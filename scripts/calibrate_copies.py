@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.datasets import open_dataset
+from ecgsynth.privacy.beat_gallery import BeatGallery, places_of
 from ecgsynth.privacy.calibration import REFERENCE, SPREAD_LEAST, above, strongest, tail_of, traits
 from ecgsynth.privacy.copies import STATISTICS, Match, find_copies
 from ecgsynth.privacy.gallery import build_gallery
-from ecgsynth.privacy.same_person import BeatGallery, beats_known, limit_of, score, with_beats
+from ecgsynth.privacy.same_person import limit_of, score
 from ecgsynth.privacy.samples import Side, read_side
 from ecgsynth.privacy.verifier import load_verifier
 from ecgsynth.records import Record
@@ -93,18 +94,15 @@ def fit(found: Sequence[list[Match]]) -> dict[str, Any]:
 
 
 def same_person_limits(every: Sequence[tuple[Side, Side]], rng: np.random.Generator) -> list[list[float]]:
-    """For each number of people searched, the score that few strangers exceed (`limit_of`).
+    """For each number of people searched, the score that few strangers reach in one lead (`limit_of`).
 
     The mean over draws of those people, in the cohort where it is largest.
     """
     verifier = load_verifier()
     found: dict[int, list[float]] = {count: [] for count in PEOPLE}
     for searched, others in every:
-        gallery = BeatGallery(
-            beats_known(searched.samples, searched.known, verifier), searched.samples, verifier
-        )
-        strangers = with_beats(others.samples)
-        likeness = gallery.people(strangers)[1]
+        gallery = BeatGallery(searched, verifier)
+        likeness = gallery.people([place.cut(1) for place in places_of(others)])
         for count in PEOPLE:
             if count <= likeness.shape[1]:
                 draws = [rng.permutation(likeness.shape[1])[:count] for _ in range(DRAWS)]

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ecgsynth import load_generator
 from ecgsynth.fidelity.features import FEATURES
 from ecgsynth.privacy.attributes import COLUMNS, attribute_risks, person_table
+from ecgsynth.privacy.beat_gallery import BeatGallery, places_of
 from ecgsynth.privacy.intervals import (
     allowed_rank,
     lower_limit,
@@ -23,11 +25,12 @@ from ecgsynth.privacy.intervals import (
 from ecgsynth.privacy.membership import ATTACKS, judge_attack, membership
 from ecgsynth.privacy.reidentification import reidentification
 from ecgsynth.privacy.representation import nearest
-from ecgsynth.privacy.same_person import judge_listed, same_person
-from ecgsynth.privacy.samples import BEAT, Known, Sample, Side
+from ecgsynth.privacy.same_person import judge_listed, limits_of, listed, same_person
+from ecgsynth.privacy.samples import BEAT, Known, Sample, Side, read_side
 from ecgsynth.privacy.traces import Strip
 from ecgsynth.privacy.unusual import unusual_few
 from ecgsynth.privacy.verifier import Verifier, beat_channels, build_net, load_verifier
+from ecgsynth.records import TWELVE_LEADS
 
 
 def sample(name: str, rng: np.random.Generator, rhythm: str = "afib", each: int = 0) -> Sample:
@@ -204,24 +207,58 @@ def test_reidentification_sees_repeated_people_and_no_others() -> None:
 
 
 def test_repeated_people_are_listed_by_name_and_strangers_are_not() -> None:
-    verifier = load_verifier()
-    rows = same_person(TRAIN, [], HOLDOUT, leaky(0.25), verifier)
+    verifier, sides = load_verifier(), (Side("train", samples=TRAIN), Side("holdout", samples=HOLDOUT))
+    rows = same_person(*sides, Side("synthetic", samples=leaky(0.25)), verifier)
     right = {
         row["synthetic"] for row in rows if row["synthetic"].split("/")[1] == row["subject"].split("/")[1]
     }
     assert len(right) >= 36 and len(rows) <= len(right) + 4
     assert judge_listed(rows, leaky(0.25), HOLDOUT)["afib"]["verdict"] == "fail"
-    clean = same_person(TRAIN, [], HOLDOUT, CLEAN, verifier)
+    clean = same_person(*sides, Side("synthetic", samples=CLEAN), verifier)
     assert len(clean) <= 6 and judge_listed(clean, CLEAN, HOLDOUT)["afib"]["verdict"] != "fail"
-    assert same_person(TRAIN, [], HOLDOUT[:0], CLEAN, verifier) == []
+    assert same_person(sides[0], Side("holdout"), Side("synthetic", samples=CLEAN), verifier) == []
 
 
 def test_a_person_is_known_by_any_of_their_beats() -> None:
     target, verifier = TRAIN[7], load_verifier()
     assert target.beat is not None
-    known = [Known(target.strip.subject, "late", "II", CLEAN[3].beat)] if CLEAN[3].beat is not None else []
-    rows = same_person(TRAIN, known, HOLDOUT, [CLEAN[3]], verifier)
+    assert CLEAN[3].beat is not None
+    known = [Known(target.strip.subject, "late", "II", 600.0, CLEAN[3].beat)]
+    train, made = Side("train", samples=TRAIN, known=known), Side("synthetic", samples=[CLEAN[3]])
+    rows = same_person(train, Side("holdout", samples=HOLDOUT), made, verifier)
     assert [(row["subject"], row["train"]) for row in rows] == [(target.strip.subject, "late")]
+
+
+def in_two_leads(prefix: str, n: int, seed: int) -> Side:
+    """Made people in two leads that have nothing to do with each other."""
+    first, second = side(prefix, n, seed), side(prefix, n, seed + 100)
+    other = [replace(s, strip=replace(s.strip, lead="V1")) for s in second]
+    return Side("made", samples=[s for pair in zip(first, other, strict=True) for s in pair])
+
+
+def test_two_leads_have_a_limit_of_their_own_that_strangers_hold_and_repeated_people_pass() -> None:
+    train, holdout, strangers = (in_two_leads(*a) for a in (("t", 120, 20), ("h", 60, 21), ("s", 120, 22)))
+    gallery = BeatGallery(train, load_verifier())
+    limits = limits_of(gallery, places_of(holdout), places_of(train))
+    assert limits[2] < limits[1] - 0.05
+    assert limits[8] == limits[2]
+    made = listed(gallery, places_of(strangers), limits)
+    assert len(made) <= 5 and all(row["leads"] == 2 and row["limit"] == round(limits[2], 4) for row in made)
+    rng = np.random.default_rng(5)
+    copies = [jittered(s, f"c{k // 2}", rng) for k, s in enumerate(train.samples[:80])]
+    rows = listed(gallery, places_of(Side("made", samples=copies)), limits)
+    assert sum(row["subject"] == f"t/{row['synthetic'][1:]}" for row in rows) >= 38
+
+
+def test_beats_of_more_leads_belong_to_the_place_of_their_strip() -> None:
+    leads = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+    record = next(iter(load_generator("parametric").sample(rhythm="nsr", n=1, seed=3, leads=TWELVE_LEADS)))
+    read = read_side("synthetic", [record])
+    assert sorted(s.strip.lead for s in read.samples) == ["I", "II"]
+    place = places_of(read)[0]
+    assert [lead for lead, _ in place.beats[:2]] == [s.strip.lead for s in place.samples]
+    assert sorted(lead for lead, _ in place.beats) == sorted(leads)
+    assert place.cut(1).beats == place.beats[:1] and place.cut(1).samples == place.samples[:1]
 
 
 def test_people_whom_the_verifier_learned_from_are_left_out() -> None:

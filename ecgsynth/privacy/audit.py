@@ -185,7 +185,7 @@ def audit_sides(
     report |= _attacks(
         synthetic, train, holdout, options.seed, lambda d, n: show(860 + 120 * d // n, 1000, "attacks")
     )
-    rows = same_person(train.samples, train.known, holdout.samples, synthetic.samples, load_verifier())
+    rows = same_person(train, holdout, synthetic, load_verifier())
     per_rhythm = judge_listed(rows, synthetic.samples, holdout.samples)
     report["near_duplicates"] = with_same_person(report["near_duplicates"], rows)
     report["same_person"] = {"count": len(rows), "pairs": rows, "per_rhythm": per_rhythm}

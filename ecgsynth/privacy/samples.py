@@ -27,6 +27,8 @@ BEAT: Final = 110
 #: Leads of a recording that are looked at, in this order, and how many of them.
 LEADS: Final = ("II", "MLII", "I", "V1", "V5", "V2")
 MOST_LEADS: Final = 2
+#: Leads whose beats tell who it is, beside those: the eight that are independent of one another.
+BEAT_LEADS: Final = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 #: Beats taken of each rhythm of a long recording, so that the same person is known again at another time.
 MOST_BEATS: Final = 14
 #: Strips per lead, rhythm and recording of a person; of a synthetic record all are looked at.
@@ -66,11 +68,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Known:
-    """A beat that a person is known by: ``subject``, ``record``, ``lead`` and the beat [BEAT] in mV."""
+    """A beat that a person is known by.
+
+    Attributes
+    ----------
+    subject, record, lead : str
+    at : float
+        Where its strip begins in the recording, in s.
+    beat : float64 array [BEAT]
+        Median beat in mV.
+    """
 
     subject: str
     record: str
     lead: str
+    at: float
     beat: Floats
 
 
@@ -86,7 +98,8 @@ class Side:
         Every lead, whole; only kept where the side is searched.
     samples : list of Sample
     known : list of Known
-        Beats of all times of long recordings; only kept where the side is searched.
+        Beats of more leads (`BEAT_LEADS`) at the places of the samples; where the side is searched also beats
+        of other times of long recordings.
     records : set of str
         Names of the recordings read.
     rates : set of float
@@ -161,22 +174,25 @@ class _Measure:
         chosen = chosen_leads(found)
         taken = [sample_of(record, s) for trace in chosen for s in strips_of(trace, self.most_strips)]
         side = Side(record.name, samples=taken, records={record.name}, rates={record.fs})
+        own = {trace.lead for trace in chosen}
+        further = [t for t in found if t.lead.upper() in BEAT_LEADS and t.lead not in own]
+        side.known = _known(record, further, self.most_strips, set())
         if self.whole:
             side.traces = found
-            side.known = _known(record, chosen, {(s.strip.lead, s.strip.at) for s in taken})
+            side.known += _known(record, chosen, MOST_BEATS, {(s.strip.lead, s.strip.at) for s in taken})
         if not taken:
             side.unusable = [record.name]
         return side
 
 
-def _known(record: Record, traces: Sequence[Trace], taken: set[tuple[str, float]]) -> list[Known]:
+def _known(record: Record, traces: Sequence[Trace], most: int, taken: set[tuple[str, float]]) -> list[Known]:
     found = []
     for trace in traces:
-        for strip in strips_of(trace, MOST_BEATS):
+        for strip in strips_of(trace, most):
             fresh = (strip.lead, strip.at) not in taken and strip.rhythm not in NOT_CONDUCTED
             beat = beat_of(record, strip) if fresh else None
             if beat is not None:
-                found.append(Known(record.subject, record.name, trace.lead, beat))
+                found.append(Known(record.subject, record.name, trace.lead, strip.at, beat))
     return found
 
 
