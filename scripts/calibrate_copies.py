@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from ecgsynth.datasets import open_dataset
 from ecgsynth.privacy.beat_gallery import BeatGallery, places_of
-from ecgsynth.privacy.calibration import REFERENCE, SPREAD_LEAST, above, strongest, tail_of, traits
+from ecgsynth.privacy.calibration import (
+    REFERENCE,
+    SPREAD_LEAST,
+    above,
+    strongest,
+    tail_of,
+    tails_of,
+    traits,
+)
 from ecgsynth.privacy.copies import STATISTICS, Match, find_copies
 from ecgsynth.privacy.gallery import build_gallery
 from ecgsynth.privacy.same_person import limit_of, score
@@ -81,12 +89,15 @@ def fit(found: Sequence[list[Match]]) -> dict[str, Any]:
     left = above(matches, weights)
     means = np.array([left[cohort == k].mean(axis=0) for k in range(len(found))])
     spread = np.maximum((left - means[cohort]).std(axis=0), SPREAD_LEAST)
-    start, excess, _ = tail_of(np.sort(strongest((left - means[cohort]) / spread, matches)))
+    deviations = (left - means[cohort]) / spread
+    tails = tails_of(deviations, matches)
+    start, excess, _ = tail_of(np.sort(strongest(deviations, matches, tails)))
     return {
         "statistics": STATISTICS,
         "weights": weights.round(4).tolist(),
         "centre": means.mean(axis=0).round(4).tolist(),
         "spread": spread.round(4).tolist(),
+        "tails": tails.round(3).tolist(),
         "tail": [round(start, 3), round(excess, 3)],
         "strips": len(matches),
         "people": len({match.strip.subject for match in matches}),

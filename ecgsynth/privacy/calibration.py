@@ -41,6 +41,8 @@ _LEAST: Final = -9.0
 #: Least spread of a statistic, so that a handful of strips that agree by chance do not make a limit of
 #: nothing.
 SPREAD_LEAST: Final = 0.1
+#: Least mean excess of a tail, in deviations, for the same reason.
+EXCESS_LEAST: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class Reference:
         What strips of some traits have more than others, by least squares.
     centre, spread : float64 array [statistics]
         Mean and standard deviation of what is left.
+    tails : float64 array [statistics, 2]
+        Of each statistic, the deviation that a share `TAIL` of strips exceeds, and their mean excess over it.
     tail : tuple of (float, float)
-        The score that a share `TAIL` of strips exceeds, and their mean excess over it.
+        The same of the scores.
     same_person : tuple of (tuple of int, tuple of float)
         People searched, and the likeness to a person that one in 125 strangers exceeds among so many.
     """
@@ -62,6 +66,7 @@ class Reference:
     weights: Floats
     centre: Floats
     spread: Floats
+    tails: Floats
     tail: tuple[float, float]
     same_person: tuple[tuple[int, ...], tuple[float, ...]]
 
@@ -88,8 +93,8 @@ class Limits:
     people: int
 
     def score(self, match: Match) -> float:
-        """How far the most striking statistic of a match lies above what strangers have, in deviations."""
-        return float(_scores([match], self.reference.weights, self.centre, self.spread)[0])
+        """How far the most striking statistic of a match lies above what strangers have; see `strongest`."""
+        return float(_scores([match], self.reference, self.centre, self.spread)[0])
 
     def limit(self, share: float) -> float:
         """The score that a share ``share`` of strangers' strips exceeds.
@@ -124,10 +129,11 @@ def load_reference(path: Path = REFERENCE) -> Reference:
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-        names = ("weights", "centre", "spread")
-        weights, centre, spread = (np.array(said[name], dtype=np.float64) for name in names)
+        names = ("weights", "centre", "spread", "tails")
+        weights, centre, spread, tails = (np.array(said[name], dtype=np.float64) for name in names)
         people, limits = (tuple(row) for row in said["same_person"])
-        return Reference(weights, centre, spread, (said["tail"][0], said["tail"][1]), (people, limits))
+        tail = float(said["tail"][0]), float(said["tail"][1])
+        return Reference(weights, centre, spread, tails, tail, (people, limits))
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise CheckpointError(
             f"{path}: not a reference of the copy search ({type(error).__name__}); expected what "
@@ -189,7 +195,7 @@ def _fit(matches: list[Match], reference: Reference, prior: Floats) -> Limits:
     centre = (people * values.mean(axis=0) + _MEAN_OF * prior) / (people + _MEAN_OF)
     square = (people * values.var(axis=0) + _SPREAD_OF * reference.spread**2) / (people + _SPREAD_OF)
     spread = np.maximum(np.sqrt(square), SPREAD_LEAST)
-    scores = np.sort(_scores(matches, reference.weights, centre, spread))
+    scores = np.sort(_scores(matches, reference, centre, spread))
     return Limits(reference, centre, spread, scores, people)
 
 
@@ -198,15 +204,37 @@ def above(matches: Sequence[Match], weights: Floats) -> Floats:
     return np.array([m.statistics() for m in matches]) - np.array([traits(m) for m in matches]) @ weights
 
 
-def _scores(matches: Sequence[Match], weights: Floats, centre: Floats, spread: Floats) -> Floats:
-    deviations = (above(matches, weights) - centre) / spread
-    return strongest(deviations, matches)
+def _scores(matches: Sequence[Match], reference: Reference, centre: Floats, spread: Floats) -> Floats:
+    deviations = (above(matches, reference.weights) - centre) / spread
+    return strongest(deviations, matches, reference.tails)
 
 
-def strongest(deviations: Floats, matches: Sequence[Match]) -> Floats:
-    """The largest of the statistics [matches, statistics] that may speak of each match."""
+def strongest(deviations: Floats, matches: Sequence[Match], tails: Floats) -> Floats:
+    """The most striking of the statistics [matches, statistics] that may speak of each match.
+
+    Each counts in mean excesses of its own tail: strangers' bent fits hardly ever lie 2.2 deviations above
+    their mean, their margins often lie 4 above it, so one limit in deviations for all of them hides what was
+    bent.
+    """
     allowed = np.array([_evidence(match) for match in matches])
-    return np.asarray(np.maximum(np.where(allowed, deviations, -np.inf).max(axis=1), _LEAST))
+    units = (deviations - tails[:, 0]) / tails[:, 1]
+    return np.asarray(np.maximum(np.where(allowed, units, -np.inf).max(axis=1), _LEAST))
+
+
+def tails_of(deviations: Floats, matches: Sequence[Match]) -> Floats:
+    """Tails [statistics, 2] of deviations [matches, statistics] of strangers; see `Reference`.
+
+    A statistic that may speak of few strips has the tail of those few, and of none the longest of the others.
+    """
+    allowed = np.array([_evidence(match) for match in matches])
+    most = max(1, round(TAIL * len(matches)))
+    tails = np.full((deviations.shape[1], 2), np.nan)
+    for row, values, may in zip(tails, deviations.T, allowed.T, strict=True):
+        kept = np.sort(values[may])[-most:]
+        if len(kept):
+            excess = max(float((kept - kept[0]).mean()), EXCESS_LEAST)
+            row[:] = kept[0] - excess * np.log(most / len(kept)), excess
+    return np.where(np.isnan(tails), np.nanmax(tails, axis=0), tails)
 
 
 def _evidence(match: Match) -> NDArray[np.bool_]:
