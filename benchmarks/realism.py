@@ -6,7 +6,8 @@
 The judges (gradient boosting on features, a small CNN on the signal) are tested on people they did not
 train on. Synthetic records are asked for in the sources and leads of the real ones, and both sides get
 the same band limit, 1 uV steps and zero median. An AUC of 0.5 means that the judge is guessing. ``real`` is
-the same test between two halves of the real people: no generator can be asked to be below it.
+the same test between two halves of the real people: no generator can be asked to be below it. AUCs and their
+intervals are means over several draws, and halvings.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ from ecgsynth.split import SplitManifest
 FS = 250.0
 #: Window lengths tried in turn until enough people have one that their rhythm fills, in seconds.
 LENGTHS = (10.0, 5.0)
-#: Halvings of the real people over which real-versus-real is averaged.
-HALVINGS = 3
+#: Halvings of the real people over which real-versus-real is averaged, and draws of a generator. One draw of
+#: a generator differs from the next by some 0.03.
+HALVINGS, DRAWS = 3, 3
 
 
 @dataclass(frozen=True)
@@ -195,11 +197,13 @@ def real_versus_real(real: Strips, judges: Iterable[str], seed: int) -> dict[str
         sides = [[i for i, p in enumerate(real.people) if (p in half) == side] for side in (True, False)]
         for judge, outcome in compare(real.take(sides[0]), real.take(sides[1]), judges, seed + k).items():
             found[judge].append(outcome)
-    return {
-        judge: asdict(outcomes[0])
-        | {key: float(np.mean([getattr(o, key) for o in outcomes])) for key in ("auc", "low", "high")}
-        for judge, outcomes in found.items()
-    }
+    return {judge: _mean(outcomes) for judge, outcomes in found.items()}
+
+
+def _mean(outcomes: list[TwoSample]) -> dict[str, Any]:
+    """The first outcome with the AUC and its interval averaged over all."""
+    means = {key: float(np.mean([getattr(o, key) for o in outcomes])) for key in ("auc", "low", "high")}
+    return asdict(outcomes[0]) | means
 
 
 def one_rhythm(
@@ -210,10 +214,10 @@ def one_rhythm(
     options: argparse.Namespace,
 ) -> dict[str, Any] | None:
     """All tests of one rhythm, and its plot; None with too few people."""
-    drawn = real.strips(rhythm, options.people, np.random.default_rng(options.seed))
-    if drawn is None:
+    people = real.strips(rhythm, options.people, np.random.default_rng(options.seed))
+    if people is None:
         return None
-    strips, seconds, which = drawn
+    strips, seconds, which = people
     row: dict[str, Any] = {
         "rhythm": rhythm,
         "people": len(set(strips.people)),
@@ -224,19 +228,25 @@ def one_rhythm(
     row["give_away"] = {}
     table = feature_table(list(strips.signals), FS)
     sides: dict[str, Strips] = {}
+    again: dict[str, list[Strips]] = {}
     for name in names:
         try:
-            sides[name] = generated(name, rhythm, strips, seconds, options.seed, real)
+            seeds = range(options.seed, options.seed + DRAWS)
+            drawn = [generated(name, rhythm, strips, seconds, seed, real) for seed in seeds]
+            sides[name], again[name] = drawn[0], drawn[1:]
         except EcgSynthError as error:
             row["tests"][name] = {"refused": str(error)}
     for name, records in folders.items():
-        found = from_folder(name, records, rhythm, strips, seconds)
-        if found is not None and len(found) >= options.people:
-            sides[name] = found
+        own = from_folder(name, records, rhythm, strips, seconds)
+        if own is not None and len(own) >= options.people:
+            sides[name] = own
     tables = {name: feature_table(list(side.signals), FS) for name, side in sides.items()}
     for name, side in sides.items():
-        outcomes = compare(strips, side, options.judge, options.seed)
-        row["tests"][name] = {judge: asdict(outcome) for judge, outcome in outcomes.items()}
+        found = [
+            compare(strips, one, options.judge, options.seed + k)
+            for k, one in enumerate([side, *again.get(name, [])])
+        ]
+        row["tests"][name] = {judge: _mean([one[judge] for one in found]) for judge in options.judge}
         gaps = feature_gaps(table, tables[name], FEATURES)
         row["give_away"][name] = dict(list(gaps.items())[:8])
     signals = {"real": strips.signals, **{name: side.signals for name, side in sides.items()}}
