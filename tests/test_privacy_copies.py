@@ -107,13 +107,13 @@ def test_each_statistic_counts_in_the_excesses_of_its_own_tail(strangers: list[M
     long = [len(match.strip.signal) > 0.75 * STRIP for match in matches]
     assert all(long)
     rng = np.random.default_rng(0)
-    scale = np.array([1.0, 1.0, 0.3, 2.0])
-    deviations = rng.exponential(1.0, (4000, 4)) * scale
+    scale = np.array([1.0, 1.0, 0.3, 2.0, 1.0])
+    deviations = rng.exponential(1.0, (4000, 5)) * scale
     tails = tails_of(deviations, matches)
     # Half a strip may speak of few or none; the others' tails are those that were drawn.
-    for k in (0, 2, 3):
+    for k in (0, 2, 3, 4):
         assert tails[k] == pytest.approx([scale[k] * np.log(1 / TAIL), scale[k]], rel=0.15)
-    bent = np.zeros((1, 4))
+    bent = np.zeros((1, 5))
     bent[0, 2] = 3.0
     struck = strongest(bent, matches[:1], tails)[0]
     assert struck == pytest.approx((3.0 - tails[2, 0]) / tails[2, 1])
@@ -128,6 +128,30 @@ def test_a_rolled_copy_of_a_recording_no_longer_than_a_strip_fits_whole(train: l
     number, _ = place_of(gallery, match.full)
     assert gallery.traces[number].subject == short[5].subject and match.full.ncc > 0.95
     assert gallery.length[number] == round(10 * SLOW_HZ) and len(gallery.traces[number].signal) == 1280
+
+
+def test_two_people_mixed_are_both_named(
+    train: list[Record], gallery: Gallery, strangers: list[Match]
+) -> None:
+    limits = fit_limits(strangers)
+    found = []
+    for k, (one, two) in enumerate(((2, 9), (5, 14), (0, 20), (PEOPLE + 3, 7))):
+        parts = [train[i].slice(at, at + 2560) for i, at in ((one, 300), (two, 900))]
+        signal = 0.5 * parts[0].signal + 0.5 * parts[1].signal
+        mix = replace(parts[0], name=f"mix_{k}", signal=signal, beats=None)
+        (match,) = find_copies(gallery, strips(mix))
+        assert match.mixed.ncc > abs(match.full.ncc)
+        near = near_duplicates(gallery, [match], limits)["pairs"]
+        owners = {train[one].subject, train[two].subject}
+        found += [p for p in near if {p["subject"], p.get("mixed_with", p)["subject"]} == owners]
+    assert len(found) >= 3 and all(pair["kind"] == "two people mixed" for pair in found)
+    assert max(m.mixed.ncc for m in strangers) < min(pair["ncc"] for pair in found)
+
+
+def test_a_copy_is_no_mixture(train: list[Record], gallery: Gallery, strangers: list[Match]) -> None:
+    found = find_copies(gallery, strips(changed(train[6], "noise0.05", np.random.default_rng(3))))
+    (pair,) = near_duplicates(gallery, found, fit_limits(strangers))["pairs"]
+    assert pair["kind"] == "copy" and "mixed_with" not in pair
 
 
 def test_strangers_are_rarely_called_copies(gallery: Gallery, strangers: list[Match]) -> None:

@@ -127,6 +127,13 @@ def polish(
     return float(found[row, column]), float(middles[column]), float(stretches[row])
 
 
+def played(trace: Floats, middle: float, stretch: float, n: int) -> Floats:
+    """The ``n`` samples of a trace under a strip whose middle and stretch there are known; 0 outside it."""
+    at: Floats = middle + stretch * (np.arange(n, dtype=np.float64) - (n - 1) / 2)
+    start = int(np.floor(at[0])) - 2
+    return _valued(_window(trace, start, int(np.ceil(at[-1])) + 4), at - start)
+
+
 @lru_cache(maxsize=64)
 def _hats(n: int) -> Floats:
     """Hat functions [n, KNOTS] of a piecewise linear time axis."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import CheckpointError
-from ecgsynth.privacy.copies import Match
+from ecgsynth.privacy.copies import STATISTICS, Match
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP
 
 Floats = NDArray[np.float64]
@@ -221,6 +221,14 @@ def strongest(deviations: Floats, matches: Sequence[Match], tails: Floats) -> Fl
     return np.asarray(np.maximum(np.where(allowed, units, -np.inf).max(axis=1), _LEAST))
 
 
+def most_striking(match: Match, limits: Limits) -> str:
+    """The statistic of `STATISTICS` that the score of a match comes from."""
+    reference = limits.reference
+    deviations = (above([match], reference.weights) - limits.centre) / limits.spread
+    units = (deviations[0] - reference.tails[:, 0]) / reference.tails[:, 1]
+    return STATISTICS[int(np.where(_evidence(match), units, -np.inf).argmax())]
+
+
 def tails_of(deviations: Floats, matches: Sequence[Match]) -> Floats:
     """Tails [statistics, 2] of deviations [matches, statistics] of strangers; see `Reference`.
 
@@ -241,7 +249,7 @@ def _evidence(match: Match) -> NDArray[np.bool_]:
     """Which statistics may speak: of a few beats, only a correlation that leaves no room for chance."""
     short = len(match.strip.signal) < _LONG
     sure = [abs(fit.ncc) >= FLOOR for fit in (match.full, match.half, match.bent)]
-    return np.array([not short or sure[0], sure[1], not short or sure[2], not short])
+    return np.array([not short or sure[0], sure[1], not short or sure[2], not short, not short])
 
 
 def is_near(match: Match, limits: dict[str, Limits], share: float) -> tuple[bool, float]:

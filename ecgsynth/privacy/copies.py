@@ -1,4 +1,4 @@
-"""Search for copies: the place in these recordings that a strip is most like, shifted, scaled or bent."""
+"""Search for copies: the place in these recordings that a strip is most like (shifted, bent, mixed)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ecgsynth.privacy.bending import bend, polish
 from ecgsynth.privacy.correlation import STRETCHES, Fit, PageSpectra, Whole, fits_of, halves, whole
 from ecgsynth.privacy.descriptors import HALF, segments, stretched
 from ecgsynth.privacy.gallery import Floats, Gallery, Index
+from ecgsynth.privacy.mixing import Mixed, mixed
 from ecgsynth.privacy.traces import SLOW_HZ, STRIP, Strip
 
 #: Pages taken from each index for the exact comparison.
@@ -31,7 +32,7 @@ REFINED: Final = 2
 #: Fits nearer than this, in samples, start in the same valley.
 _SAME_PLACE: Final = 8
 #: Names of the numbers that a match is judged by.
-STATISTICS: Final = ("full", "half", "bent", "margin")
+STATISTICS: Final = ("full", "half", "bent", "margin", "mixed")
 #: Floats of one block of descriptor products (32 MB): what is held instead of strips x windows.
 _BLOCK = 8_000_000
 
@@ -51,6 +52,8 @@ class Match:
         Best fit of half a strip: finds what was cut, joined or rolled.
     bent : Fit
         Best fit of the whole strip with a smoothly bent time axis.
+    mixed : Mixed
+        The two people who together explain most of the whole strip, as it is.
     margin : float
         How far the best person is ahead of the second best in fits of the whole strip, as a difference of
         ``atanh |NCC|``. Noise, and a second person mixed in, lower every NCC; the one whom it was taken from
@@ -61,11 +64,13 @@ class Match:
     full: Fit
     half: Fit
     bent: Fit
+    mixed: Mixed
     margin: float
 
     def statistics(self) -> list[float]:
         """The numbers of `STATISTICS`, each larger the more a strip is like someone's."""
-        return [*(_z(fit.ncc) for fit in (self.full, self.half, self.bent)), self.margin]
+        fits = (_z(fit.ncc) for fit in (self.full, self.half, self.bent))
+        return [*fits, self.margin, _z(self.mixed.ncc)]
 
 
 def find_copies(
@@ -133,6 +138,12 @@ def _nearest(gallery: Gallery, index: Index, variants: list[Floats], most: int) 
     return found
 
 
+def _pages_of(gallery: Gallery, signals: Floats, most: int) -> list[Whole]:
+    """The ``most`` pages nearest to each of ``signals`` [n, samples], as they are."""
+    padded = np.pad(signals, ((0, 0), (0, STRIP - signals.shape[1])))
+    return [found.pages for found in _nearest(gallery, gallery.full, list(padded[:, None]), most)]
+
+
 def _variant(likeness: Floats, index: Index, page: int) -> int:
     """Which row of ``likeness`` [variants, windows] is most like a page."""
     last = index.first[page + 1] if page + 1 < len(index.first) else likeness.shape[1]
@@ -158,13 +169,14 @@ def _compare(gallery: Gallery, strip: Strip, full: _Pages, half: _Pages) -> Matc
     spectra = PageSpectra(gallery.pages(number))
     every, once = np.arange(len(number)), np.zeros(len(number), dtype=np.int64)
     at_full, at_half = np.searchsorted(number, full.pages), np.searchsorted(number, half.pages)
-    full_fits = fits_of(spectra, whole(strip.signal, (1.0,)), once, every, number)
-    full_fits += fits_of(spectra, whole(strip.signal), *_whole_pairs(full, at_full), number)
+    straight = fits_of(spectra, whole(strip.signal, (1.0,)), once, every, number)
+    both = mixed(gallery, strip.signal, sorted(straight, key=_strength), partial(_pages_of, gallery))
+    full_fits = straight + fits_of(spectra, whole(strip.signal), *_whole_pairs(full, at_full), number)
     half_fits = []
     cuts = halves(strip.signal)
     stretch, segment = np.divmod(half.variant, len(cuts))
-    for k, (straight, cut) in enumerate(zip(halves(strip.signal, (1.0,)), cuts, strict=True)):
-        half_fits += fits_of(spectra, straight, once[at_half], at_half, number)
+    for k, (as_it_is, cut) in enumerate(zip(halves(strip.signal, (1.0,)), cuts, strict=True)):
+        half_fits += fits_of(spectra, as_it_is, once[at_half], at_half, number)
         mine = np.flatnonzero(segment == k)
         half_fits += fits_of(spectra, cut, *_pairs("half", stretch[mine], at_half[mine]), number)
     # Where time swings, no rigid fit is good, but descriptors still know the page.
@@ -175,7 +187,8 @@ def _compare(gallery: Gallery, strip: Strip, full: _Pages, half: _Pages) -> Matc
     full_fits = sorted([*full_fits, *_polished(gallery, strip, [whole_of])], key=_strength)
     starts = _apart([full_fits[0], half_fits[0], *likely])
     bent = [_bent(gallery, strip, fit) for fit in starts]
-    return Match(strip, full_fits[0], half_fits[0], min(bent, key=_strength), _margin(gallery, full_fits))
+    margin = _margin(gallery, full_fits)
+    return Match(strip, full_fits[0], half_fits[0], min(bent, key=_strength), both, margin)
 
 
 def _best_on(fits: list[Fit], page: int) -> Fit:

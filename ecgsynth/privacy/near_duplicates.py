@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ecgsynth.privacy.calibration import FALSE_CERTAIN, FALSE_HITS, FLOOR, Limits, is_near
+from ecgsynth.privacy.calibration import (
+    FALSE_CERTAIN,
+    FALSE_HITS,
+    FLOOR,
+    Limits,
+    is_near,
+    most_striking,
+)
 from ecgsynth.privacy.copies import Match, place_of
 from ecgsynth.privacy.gallery import Gallery
 from ecgsynth.privacy.intervals import lower_limit, upper_limit
@@ -22,6 +29,8 @@ _NO_COPY: Final = {
     "stretch": None,
     "certain": False,
 }
+#: Share of what the best single fit leaves unexplained that two people together leave at most.
+_LEFT_OF_TWO: Final = 0.25
 #: Fewest holdout people of a rhythm behind a pass.
 FEWEST_PEOPLE: Final = 20
 
@@ -47,7 +56,8 @@ def near_duplicates(
     for name, matches in records.items():
         found = _worst(matches, limits, len(records))
         if found is not None:
-            pairs.append(_pair(gallery, name, *found))
+            pair = _pair(gallery, name, *found)
+            pairs.append(pair | _mixture(gallery, found[0]) if _of_two(found[0], limits) else pair)
     pairs.sort(key=lambda pair: (-pair["score"], pair["synthetic"]))
     rhythms = {name: matches[0].strip.rhythm for name, matches in records.items()}
     per_rhythm = {}
@@ -120,6 +130,29 @@ def _pair(gallery: Gallery, name: str, match: Match, score: float, certain: bool
         "margin": round(match.margin, 3),
         "score": round(score, 2),
         "certain": certain,
+    }
+
+
+def _of_two(match: Match, limits: dict[str, Limits]) -> bool:
+    """Whether it is two people together who make a match near, and no one person is."""
+    alone = max(abs(fit.ncc) for fit in (match.full, match.half, match.bent))
+    told = 1 - match.mixed.ncc**2 < _LEFT_OF_TWO * (1 - alone**2)
+    return told and match.mixed.second is not None and most_striking(match, limits[""]) == "mixed"
+
+
+def _mixture(gallery: Gallery, match: Match) -> dict[str, Any]:
+    """What a pair says where two people's recordings together explain a strip, and neither alone."""
+    first, second = match.mixed.first, match.mixed.second
+    traces = [gallery.traces[place_of(gallery, fit)[0]] for fit in (first, second) if fit is not None]
+    return {
+        "kind": "two people mixed",
+        "train": traces[0].record,
+        "subject": traces[0].subject,
+        "train_lead": traces[0].lead,
+        "train_at_s": None,
+        "ncc": round(match.mixed.ncc, 4),
+        "stretch": 1.0,
+        "mixed_with": {"train": traces[-1].record, "subject": traces[-1].subject},
     }
 
 

@@ -51,6 +51,8 @@ def write_findings(out: Path, found: Audit, private_annex: Path | None = None) -
 def _how(pair: dict[str, Any]) -> str:
     if pair["kind"] == "same person":
         return " of the beats, no copy"
+    if pair["kind"] == "two people mixed":
+        return f", mixed with {pair['mixed_with']['train']}"
     return ", certainly a copy" if pair["certain"] else ""
 
 

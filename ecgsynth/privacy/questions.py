@@ -19,7 +19,7 @@ QUESTIONS: Final = {
     "same_person": "Are the beats of a synthetic record as like one training person's as only that person's "
     "are, though no stretch was copied?",
     "near_duplicates": "Is a synthetic record a copy of someone's recording: shifted, cut, rescaled, turned "
-    "upside down, stretched in time or with noise added?",
+    "upside down, stretched in time, with noise added or mixed with another's?",
     "membership": "Can someone who has a person's recording tell from the dataset whether that person was "
     "in training?",
     "reidentification": "Does a verification system take synthetic records for training people more often "

@@ -20,6 +20,8 @@ _HOW: Final = {
     ("copy", True): "certain copy",
     ("copy", False): "near copy",
     ("same person", False): "the person's beats",
+    ("two people mixed", True): "certain mixture with another person",
+    ("two people mixed", False): "mixture with another person",
 }
 #: Pairs on the page.
 _LISTED: Final = 50
