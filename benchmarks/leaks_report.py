@@ -19,6 +19,7 @@ BARS = {
     "gain +-30 %": 0.95,
     "inverted": 0.95,
     "warp 3-6 %": 0.8,
+    "bent 3-6 %": 0.8,
     "same person": 0.8,
 }
 

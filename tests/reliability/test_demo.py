@@ -97,7 +97,8 @@ def runs(
 def test_the_commands_work_without_a_network(runs: tuple[Run, Run]) -> None:
     for run in runs:
         codes = re.findall(r"^exit (\d+)$", run.output, re.MULTILINE)
-        # The report may say that the parametric people and the learned records differ, or that twelve are too few.
+        # The report may say that the parametric people and the learned records differ, or that the people are
+        # too few to tell.
         assert len(codes) in (3, 9) and set(codes[:3] + codes[4:]) == {"0"}, run.output
         assert len(codes) == 3 or codes[3] in "067", run.output
         assert not run.log.exists(), run.log.read_text()
