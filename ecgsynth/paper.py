@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.processes import loading
 from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 
@@ -69,7 +70,8 @@ class Window:
 
 def new_page(width: float, height: float) -> tuple[Figure, Axes]:
     """An empty page of ``width`` x ``height`` mm, and axes over all of it in mm, from its lower left."""
-    from matplotlib.figure import Figure
+    with loading():
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 25.4, height / 25.4), facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), autoscale_on=False)

@@ -84,6 +84,8 @@ def middle(values: NDArray[Any], axis: int = -1) -> Any:
         ordered = np.sort(values, axis=axis)
     else:
         ordered = np.partition(values, ((n - 1) // 2, n // 2), axis=axis)
+    if values.ndim == 1:
+        return 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
     return 0.5 * (ordered.take((n - 1) // 2, axis) + ordered.take(n // 2, axis))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,4 +193,4 @@ def numbers_of(
     if shape is not None:
         numbers |= morphology_numbers(lead, peaks, shape) | drift_numbers(shape)
         numbers |= atrial_evidence(shape, peaks) | bandwidth_numbers(shape) | steadiness_numbers(shape)
-    return {name: value for name, value in numbers.items() if np.isfinite(value)}
+    return {name: value for name, value in numbers.items() if isfinite(value)}
