@@ -257,8 +257,7 @@ class _Worker:
 
         # Slow to import, and wanted for the first record: processes that are forked share it.
         with loading():
-            for name in ("ecgsynth.fidelity.gate", "scipy.fft", "scipy.ndimage"):
-                import_module(name)
+            import_module("ecgsynth.fidelity.gate")
         keep_memory()
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.filters import moving_mean
+
 #: How far a mark may move to reach the main deflection, in seconds.
 REFINE_S = 0.06
 #: Width of the moving average, run twice and taken away, that removes wander and most of the T wave, in
@@ -141,10 +143,8 @@ def _response(n: int, fs: float) -> NDArray[np.complex128]:
 
 
 def _high_passed(leads: NDArray[np.float64], fs: float) -> NDArray[np.float64]:
-    from scipy.ndimage import uniform_filter1d
-
     width = max(3, round(WANDER_S * fs) | 1)
-    return np.asarray(leads - uniform_filter1d(uniform_filter1d(leads, width, axis=1), width, axis=1))
+    return np.asarray(leads - moving_mean(moving_mean(leads, width), width))
 
 
 def _main_direction(filtered: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity.delineation_beats import BEFORE, COLUMNS, FS, WIDTH, Array, Ints
+from ecgsynth.filters import moving_max
 
 #: QRS: slopes over this share of the steepest are part of it, unless parted by a gap this long in seconds.
 QRS_PART, QRS_GAP = 0.25, 0.040
@@ -94,15 +95,13 @@ class QRS:
 
 def find_qrs(slope: Array, low: Ints, high: Ints) -> QRS:
     """The QRS complex at column BEFORE of rows of slopes, looked for between columns ``low`` and ``high``."""
-    from scipy.ndimage import maximum_filter1d
-
     steep = np.abs(slope)
     allowed = between(low, high)
     near = allowed & (np.abs(COLUMNS - BEFORE) <= 22)
     top = largest(steep, near, np.full(len(slope), BEFORE))
     height = at(steep, top)
     part = allowed & (steep > QRS_PART * height[:, None]) & (np.abs(COLUMNS - BEFORE - 6) < 44)
-    joined = maximum_filter1d(part.astype(np.int8), round(QRS_GAP * FS) | 1, axis=1) > 0
+    joined = moving_max(part, round(QRS_GAP * FS) | 1)
     first = first_true(part, last_true(~joined, top) + 1)
     last = last_true(part, first_true(~joined, top) - 1)
     first, last = np.minimum(first, top), np.maximum(last, top)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ecgsynth.fidelity.beatshape import middle
 from ecgsynth.fidelity.rhythm import agreement
+from ecgsynth.filters import fast_length, moving_max, moving_mean
 
 Array = NDArray[np.float64]
 
@@ -37,17 +38,15 @@ def second_detector(clean: Array, fs: float) -> NDArray[np.int64]:
 
     The threshold is 30 % of the median of the largest value in each stretch of 2 s.
     """
-    from scipy.ndimage import maximum_filter1d, uniform_filter1d
-
     slope = np.gradient(clean)
-    energy = uniform_filter1d(slope * slope, max(3, round(0.1 * fs)))
+    energy = moving_mean(slope * slope, max(3, round(0.1 * fs)))
     n = round(2.0 * fs)
     tops = (
         energy[: len(energy) // n * n].reshape(-1, n).max(1)
         if len(energy) >= n
         else energy.max(keepdims=True)
     )
-    high = energy == maximum_filter1d(energy, 2 * round(APART * fs) + 1)
+    high = energy == moving_max(energy, 2 * round(APART * fs) + 1)
     return np.flatnonzero(high & (energy > 0.3 * middle(tops))).astype(np.int64)
 
 
@@ -97,13 +96,6 @@ def spectral_numbers(level: Array, clean: Array, fs: float) -> dict[str, float]:
     return numbers
 
 
-@lru_cache(maxsize=16)
-def _transform_length(least: int) -> int:
-    from scipy.fft import next_fast_len
-
-    return int(next_fast_len(least, real=True))
-
-
 def repetition(level: Array, fs: float) -> float:
     """How nearly a stretch repeats sample by sample: -log10(1 - r), r the best normalised autocorrelation.
 
@@ -115,7 +107,7 @@ def repetition(level: Array, fs: float) -> float:
     if high <= low + 2:
         return 0.0
     x = level - level.mean()
-    size = _transform_length(n + high)
+    size = fast_length(n + high)
     product = np.fft.irfft(np.abs(np.fft.rfft(x, size)) ** 2, size)[low:high]
     energy = np.cumsum(x * x)
     first = energy[n - 1 - np.arange(low, high)]

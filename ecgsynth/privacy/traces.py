@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.filters import fast_length
 from ecgsynth.records import Record
 from ecgsynth.rpeaks import bridge_gaps
 
@@ -78,8 +79,6 @@ def slow_signal(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.floa
     point reflection at both ends, so that a strip cut from a recording looks there as it does inside it, and
     a straight line between the new ends goes first; NaN gaps are bridged.
     """
-    from scipy import fft
-
     level = bridge_gaps(np.asarray(signal, dtype=np.float64))
     samples = level.shape[1]
     spare = min(samples - 1, round(_SPARE_S * fs))
@@ -93,15 +92,15 @@ def slow_signal(signal: NDArray[np.floating[Any]], fs: float) -> NDArray[np.floa
     level = level - (first[:, None] + slope * (np.arange(n) - (edge - 1) / 2))
     # A transform of j * p samples at fs has j * q at 64 Hz where fs / 64 = p / q: no rounding, no drift.
     ratio = Fraction(fs / SLOW_HZ).limit_denominator(64)
-    periods = fft.next_fast_len(-(-n // ratio.numerator), real=True)
+    periods = fast_length(-(-n // ratio.numerator))
     length, slow = periods * ratio.numerator, periods * ratio.denominator
-    spectrum = fft.rfft(level, length, axis=1)
+    spectrum = np.fft.rfft(level, length, axis=1)
     spectrum *= _band_gain(length, fs)
     kept = slow // 2 + 1
     padded = np.zeros((len(level), kept), dtype=np.complex128)
     shared = min(kept, spectrum.shape[1])
     padded[:, :shared] = spectrum[:, :shared]
-    result = fft.irfft(padded, slow, axis=1) * (slow / length)
+    result = np.fft.irfft(padded, slow, axis=1) * (slow / length)
     first_kept = round(spare * SLOW_HZ / fs)
     return np.asarray(result[:, first_kept : first_kept + round(samples * SLOW_HZ / fs)], dtype=np.float32)
 
