@@ -188,6 +188,7 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     )
     with loading():
         sampler = Sampler(options.generator, options.weights)
+        _take_one_thread(options.generator)
         sampler.check(options.wish())
         _, metadata, digest = sampler.load(options.wish().twelve)
     copies = open_gate(options.generator, options.weights, metadata, options.train, wanted=options.copy_gate)
@@ -261,12 +262,8 @@ class _Worker:
         keep_memory()
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies
+        _take_one_thread(options.generator)
         self.digest = sampler.load(self.wish.twelve)[2]
-        if options.generator != "parametric":
-            import torch
-
-            # One thread each: two processes that spin two threads each on two cores slow each other tenfold.
-            torch.set_num_threads(1)
 
     def __reduce__(self) -> tuple[Callable[..., _Worker], tuple[GenerateOptions, CopyGate, str]]:
         return _start_worker, (self.options, self.copies, self.digest)
@@ -323,6 +320,17 @@ class _Worker:
             "copy_gate": self.copies.state,
             "checks": {"passed": True, **{key: round(value, 4) for key, value in sorted(numbers.items())}},
         }
+
+
+def _take_one_thread(generator: str) -> None:
+    """Let torch have one thread: two processes that spin two each on two cores slow each other tenfold.
+
+    Before weights are loaded, which one thread alone does sooner, too.
+    """
+    if generator != "parametric":
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def _start_worker(options: GenerateOptions, copies: CopyGate, digest: str) -> _Worker:
