@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ecgsynth.errors import OptionError
+from ecgsynth.filters import fast_length
 
 #: Seconds put between the end of a strip and its beginning before it is filtered.
 JOINT_S = 2.0
@@ -63,18 +64,6 @@ def _closed(signal: Tensor, extra: int) -> Tensor:
     before = signal[..., (extra - at).clamp(max=samples - 1)]
     share = 0.5 - 0.5 * torch.cos(torch.pi * (at + 1).to(signal.dtype) / (extra + 1))
     return torch.cat([signal, after + (before - after) * share], dim=-1)
-
-
-def fast_length(n: int) -> int:
-    """Smallest length from `n` up with no prime factor over 5."""
-    while True:
-        rest = n
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return n
-        n += 1
 
 
 def coloured_noise(
