@@ -1,13 +1,13 @@
-"""Fit the gate's trees and bounds on real people and say how others fare.
+"""Fit the gate's trees, network and bounds on real people and say how others fare.
 
     python scripts/calibrate_gate.py --data DIR --split split.json [--out gate.json] [--report report.json]
         [--work FOLDER]
 
-DIR holds one folder per database, split.json is a split by person. Trees, bounds and planted faults come from
-people in ``train`` and ``val``; bounds are fitted on scores of people whom the trees were not fitted on, and
-tried on people whom they were not fitted on either. The faults have other strengths than those of
-benchmarks/judge.py. People in ``test`` are only counted. Measuring takes most of the time: ``--work`` keeps
-it, and a run that was stopped goes on from there.
+DIR holds one folder per database, split.json is a split by person. Trees, network, bounds and planted faults
+come from people in ``train`` and ``val``; bounds are fitted on scores of people whom the rest was not fitted
+on, and tried on people whom they were not fitted on either. The faults have other strengths than those of
+benchmarks/judge.py. People in ``test`` are only counted. Measuring and the network's training take most of
+the time: ``--work`` keeps what they gave, and a run that was stopped goes on from there.
 """
 
 from __future__ import annotations
@@ -15,14 +15,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from gate_rows import Row, rows_of
-from gate_scores import Claimed, Scores, Table, fit_trees_of, folds_of, looked_for, scores_out_of_fold
+from gate_held import held_out_table, print_table
+from gate_net import kept_net
+from gate_rows import Row, plan_of, rows_of
+from gate_scores import (
+    FOLDS,
+    Claimed,
+    Scores,
+    Table,
+    fit_trees_of,
+    folds_of,
+    looked_for,
+    scores_out_of_fold,
+)
+from gate_strips import Strips, further_strips, strips_of_rows
 from numpy.typing import NDArray
 
 from ecgsynth.datasets import read_all
@@ -46,11 +57,10 @@ from ecgsynth.fidelity.fitting import (
     fit_rhythm,
     widen_to,
 )
-from ecgsynth.fidelity.gate import SHORT, WIDTHS, check_record
+from ecgsynth.fidelity.gate import SHORT, WIDTHS
 from ecgsynth.fidelity.people import person_weights
-from ecgsynth.fidelity.sound import one_lead, sound_strips
+from ecgsynth.fidelity.sound import sound_strips
 from ecgsynth.pack import trainable
-from ecgsynth.records import Record
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.split import SplitManifest
 
@@ -72,16 +82,21 @@ SHARED = ("qrs_ms", "pr_ms", "p_share", "nrmssd", "rr_step", "concentration", "p
 RARE_SLACK = 1.0
 
 
-def fit(rows: Sequence[Row], split: SplitManifest) -> Calibration:
-    """Trees and bounds from rows of the people fitted on."""
+def fit(
+    rows: Sequence[Row], split: SplitManifest, data: tuple[Strips, Strips], keep: Path | None = None
+) -> Calibration:
+    """Trees, network and bounds from rows of the people fitted on, and their strips and further ones."""
     values = Table.of(rows)
-    scores, claimed = scores_out_of_fold(rows, values)
+    fold = folds_of(rows)
+    held = [np.unique(data[0].subject[fold == k]) for k in range(FOLDS)]
+    *nets, strips = (kept_net(data, people, k, keep) for k, people in enumerate([*held, np.array([], str)]))
+    scores, claimed = scores_out_of_fold(rows, values, nets, data[0])
     trees = fit_trees_of(rows, np.ones(len(rows), dtype=bool), values)
     limits, rhythms = fit_checks(rows, scores, claimed)
     rates = passed_out_of_fold(rows, scores, claimed)
     owners = _owners(rows)
     people = {name: len(owners[name]) for name in rhythms}
-    return Calibration(split.sha256, limits, rhythms, people, *trees, rates)
+    return Calibration(split.sha256, limits, rhythms, people, *trees, rates, strips)
 
 
 def _owners(rows: Sequence[Row]) -> dict[str, set[str]]:
@@ -226,47 +241,6 @@ def _passed(index: Sequence[int], rows: Sequence[Row], caught: NDArray[np.bool_]
     return round(1.0 - float(np.average(caught[list(index)], weights=weights)), 4)
 
 
-def held_out_table(strips: Sequence[Record], calibration: Calibration) -> list[dict[str, Any]]:
-    """How many held-out people's strips pass, per rhythm, as recorded and one lead alone."""
-    rng = np.random.default_rng(0)
-    groups: dict[str, list[tuple[str, bool, tuple[str, ...]]]] = defaultdict(list)
-    for strip in strips:
-        alone = one_lead(strip, rng)
-        for record in (strip, alone) if len(strip.leads) > 1 else (strip,):
-            if record is not None:
-                verdict = check_record(record, calibration)
-                groups[str(strip.episodes[0].rhythm)].append((strip.subject, verdict.passed, verdict.reasons))
-    lines = []
-    for name in sorted(set(calibration.rhythms) | set(groups)):
-        people: dict[str, list[bool]] = defaultdict(list)
-        for subject, passed, _ in groups[name]:
-            people[subject].append(passed)
-        why = Counter(reason.split(":")[0] for *_, reasons in groups[name] for reason in reasons)
-        lines.append(
-            {
-                "rhythm": name,
-                "train_people": calibration.people.get(name, 0),
-                "held_out_people": len(people),
-                "held_out_records": len(groups[name]),
-                "pass": float(np.mean([p for _, p, _ in groups[name]])) if people else None,
-                "pass_by_person": float(np.mean([np.mean(p) for p in people.values()])) if people else None,
-                "why": dict(why.most_common()),
-            }
-        )
-    return lines
-
-
-def print_table(lines: Sequence[Mapping[str, Any]]) -> None:
-    """The table as Markdown."""
-    print("| rhythm | people fitted | held out | records | pass | by person | why not |")
-    print("|---|---|---|---|---|---|---|")
-    for line in lines:
-        rates = [f"{line[k]:.1%}" if line[k] is not None else "-" for k in ("pass", "pass_by_person")]
-        why = ", ".join(f"{k} {v}" for k, v in line["why"].items())
-        head = (line["rhythm"], line["train_people"], line["held_out_people"], line["held_out_records"])
-        print(f"| {' | '.join(map(str, (*head, *rates, why)))} |")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Measure, fit, write, report."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", 1)[0])
@@ -285,7 +259,9 @@ def main(arguments: list[str] | None = None) -> int:
         options.work.mkdir(parents=True, exist_ok=True)
     strips = sound_strips((r for r in real if r.subject in known), PER_PERSON)
     rows = rows_of(strips, 0, "learn", elsewhere=True, keep=options.work)
-    calibration = fit(rows, split)
+    plan = plan_of(strips, 0, "learn")
+    data = strips_of_rows(plan, rows, 0), further_strips(plan, strips, 1)
+    calibration = fit(rows, split, data, options.work)
     save_calibration(calibration, options.out)
     lines = held_out_table(sound_strips((r for r in real if r.subject in held), PER_HELD), calibration)
     if options.report:

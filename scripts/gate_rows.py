@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,39 @@ def rows_of(
     one of the two. ``keep`` is a folder that gets the rows of every `BATCH` strips as they are measured; what
     it holds is not measured again.
     """
+    plan = plan_of(strips, seed, strength)
+    rows: list[Row] = []
+    began = time.monotonic()
+    for first in range(0, len(plan.records), BATCH):
+        path = keep / f"rows_{seed}_{first:05}.npz" if keep else None
+        if path is not None and path.is_file():
+            rows += load_rows(path)
+            continue
+        measured = _measured(list(variants_of(plan, seed, elsewhere, first, first + BATCH)))
+        if path is not None:
+            save_rows(measured, path)
+            measured = load_rows(path)  # stored numbers are rounded: the same whether read or measured
+        rows += measured
+        done = min(first + BATCH, len(plan.records))
+        print(
+            f"{done} of {len(plan.records)} strips, {time.monotonic() - began:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Records to measure, the strength of the faults planted in each (None: none), and partners by kind."""
+
+    records: Sequence[Record]
+    strengths: Sequence[Strength | None]
+    pools: Mapping[tuple[str, float, int], list[Record]]
+
+
+def plan_of(strips: Iterable[Record], seed: int, strength: Strength | None) -> Plan:
+    """Each strip as recorded if it has the eight leads, and one of its leads alone."""
     rng = np.random.default_rng(seed)
     records: list[Record] = []
     for strip in strips:
@@ -66,35 +99,24 @@ def rows_of(
             records.append(alone)
     pools: dict[tuple[str, float, int], list[Record]] = defaultdict(list)
     counts: Counter[tuple[tuple[str, float, int], str]] = Counter()
-    spoilt = []
+    strengths = []
     for record in records:
-        kind = _kind(record)
+        kind = kind_of(record)
         pools[kind].append(record)
         counts[kind, record.subject] += 1
-        spoilt.append(
-            strength is not None and counts[kind, record.subject] <= SPOILT.get(kind[0], MOST_SPOILT)
+        strengths.append(
+            strength if counts[kind, record.subject] <= SPOILT.get(kind[0], MOST_SPOILT) else None
         )
-    rows: list[Row] = []
-    began = time.monotonic()
-    for first in range(0, len(records), BATCH):
-        path = keep / f"rows_{seed}_{first:05}.npz" if keep else None
-        if path is not None and path.is_file():
-            rows += load_rows(path)
-            continue
-        batch: list[tuple[Record, str]] = []
-        for k in range(first, min(first + BATCH, len(records))):
-            own = np.random.default_rng([seed, k])
-            batch += _variants(records[k], pools, own, strength if spoilt[k] else None, elsewhere)
-        measured = _measured(batch)
-        if path is not None:
-            save_rows(measured, path)
-            measured = load_rows(path)  # stored numbers are rounded: the same whether read or measured
-        rows += measured
-        done = min(first + BATCH, len(records))
-        print(
-            f"{done} of {len(records)} strips, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True
-        )
-    return rows
+    return Plan(records, strengths, pools)
+
+
+def variants_of(
+    plan: Plan, seed: int, elsewhere: bool, first: int = 0, stop: int | None = None
+) -> Iterator[tuple[Record, str]]:
+    """The records ``first`` to ``stop`` and what is made of them, each with the name of its fault."""
+    for k in range(first, len(plan.records) if stop is None else min(stop, len(plan.records))):
+        own = np.random.default_rng([seed, k])
+        yield from _variants(plan.records[k], plan.pools, own, plan.strengths[k], elsewhere)
 
 
 def _variants(
@@ -118,7 +140,7 @@ def _variants(
     for fault in FAULTS.values() if strength else ():
         if fault.name in CERTAIN or not fault.applies(sound, str(sound.episodes[0].rhythm)):
             continue
-        partner = find_partner(record, pools[_kind(record)], rng) if fault.partner else None
+        partner = find_partner(record, pools[kind_of(record)], rng) if fault.partner else None
         if partner is not None and recorder is not None:
             partner = recorder.store(partner)  # both people by the same device
         damaged = plant(fault, sound, rng, strength or "learn", partner)
@@ -127,7 +149,8 @@ def _variants(
     return variants
 
 
-def _kind(record: Record) -> tuple[str, float, int]:
+def kind_of(record: Record) -> tuple[str, float, int]:
+    """Rhythm, sampling rate and number of leads: records of one kind can be spliced."""
     return str(record.episodes[0].rhythm), record.fs, len(record.leads)
 
 

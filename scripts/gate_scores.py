@@ -1,13 +1,14 @@
-"""Log-odds of rhythms and faults for real people whom the trees behind them were not fitted on."""
+"""Log-odds of rhythms and faults for real people whom trees and network behind them were not fitted on."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from gate_rows import Row
+from gate_strips import Strips
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity import people
@@ -21,6 +22,7 @@ from ecgsynth.fidelity.evidence import (
     table,
 )
 from ecgsynth.fidelity.faults import FAULTS, conducted, told
+from ecgsynth.fidelity.strip_net import StripNet, add_strip_odds
 from ecgsynth.fidelity.trees import Trees, join
 from ecgsynth.rhythms import RHYTHMS
 
@@ -32,6 +34,8 @@ MISLABELLED = {
     "afib": ("nsr", "vt", "vf", "sinus_tachycardia"),
 }
 
+#: Log-odds of faults from the network.
+Odds = Mapping[str, float]
 #: Scores of each row, and of rows under another rhythm's name, by that name.
 Scores = list[dict[str, float]]
 Claimed = dict[str, dict[int, dict[str, float]]]
@@ -88,14 +92,14 @@ class Table:
         return cls(inputs, table(known, inputs))
 
 
-def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row]) -> Scores:
-    """What the gate sees of each row under the rhythm that it says it is."""
+def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row], strips: Sequence[Odds]) -> Scores:
+    """What the gate sees of each row under the rhythm that it says it is; ``strips`` are the network's."""
     asked = [(row.numbers, row.lead, row.rhythm) for row in rows]
     evidence, faults = log_odds_many(trees[0], asked), fault_odds_many(trees[1], asked)
     scores: Scores = []
-    for row, odds, looks in zip(rows, evidence, faults, strict=True):
+    for row, odds, looks, more in zip(rows, evidence, faults, strips, strict=True):
         own = {} if odds is None else {"evidence": odds[0]}
-        for name, value in looks.items():
+        for name, value in add_strip_odds(looks, more).items():
             fault = name.removeprefix("looks_")
             if told(fault, row.lead, row.twelve) and looked_for(fault, row):
                 own[f"{name}_12" if row.twelve else name] = value
@@ -103,19 +107,33 @@ def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row]) -> Scores:
     return scores
 
 
-def scores_out_of_fold(rows: Sequence[Row], values: Table) -> tuple[Scores, Claimed]:
-    """Scores of all rows from trees that did not see the person, of some under other rhythms' names too."""
+def scores_out_of_fold(
+    rows: Sequence[Row], values: Table, nets: Sequence[StripNet], strips: Strips
+) -> tuple[Scores, Claimed]:
+    """Scores of all rows from trees that did not see the person, of some under other rhythms' names too.
+
+    ``nets`` has a network for each fold that did not see its people, ``strips`` the strip of each row.
+    """
     fold = folds_of(rows)
     scores: Scores = [{} for _ in rows]
     claimed: Claimed = {claim: {} for claim in MISLABELLED}
     for k in range(FOLDS):
         trees = fit_trees_of(rows, fold != k, values)
         held = np.flatnonzero(fold == k).tolist()
-        for i, own in zip(held, scores_of(trees, [rows[i] for i in held]), strict=True):
+        odds = odds_of(nets[k], strips, held)
+        for i, own in zip(held, scores_of(trees, [rows[i] for i in held], odds), strict=True):
             scores[i] = own
         for claim, names in MISLABELLED.items():
             some = [i for i in held if not rows[i].fault and rows[i].rhythm in names]
             under = [replace(rows[i], rhythm=claim) for i in some]
-            claimed[claim] |= dict(zip(some, scores_of(trees, under), strict=True))
+            odds = odds_of(nets[k], strips, some, claim)
+            claimed[claim] |= dict(zip(some, scores_of(trees, under, odds), strict=True))
         print(f"trees of fold {k + 1} of {FOLDS}", file=sys.stderr, flush=True)
     return scores, claimed
+
+
+def odds_of(net: StripNet, strips: Strips, index: Sequence[int], claim: str = "") -> list[Odds]:
+    """The network's log-odds of some strips, under their own rhythm or the name ``claim``."""
+    return [
+        net.log_odds(strips.strips[i], claim or str(strips.rhythm[i]), str(strips.lead[i])) for i in index
+    ]

@@ -19,6 +19,7 @@ from ecgsynth.fidelity.allocation import (
     excess,
     joint_limits,
     limits_at,
+    room_of,
     scales_of,
     share_out,
     step_for,
@@ -38,7 +39,13 @@ from ecgsynth.fidelity.evidence import (
     table,
 )
 from ecgsynth.fidelity.faults import FAULTS, plant
-from ecgsynth.fidelity.few_people import drop_unsure, ease
+from ecgsynth.fidelity.few_people import (
+    ALONE_PEOPLE,
+    drop_unsure,
+    ease,
+    limits_of_few,
+    raise_to_faults,
+)
 from ecgsynth.fidelity.fitting import AGREEMENT, MANY_PEOPLE, fit_bounds, fit_rhythm
 from ecgsynth.fidelity.gate import check_record, check_records, pieces_of
 from ecgsynth.fidelity.integrity import integrity, lead_residual, longest_run
@@ -315,8 +322,10 @@ def test_limits_move_together_until_unknown_people_pass() -> None:
         ones, owner, none = np.ones(600), np.arange(600), np.zeros(600, dtype=bool)
         alone = limits_at(sound, ones, share_out(sound, ones, faulty, 0.03, own))
         together = joint_limits(sound, ones, owner, faulty, own, 0.03, 0.015, none, free=False)
-        steps = [together[name] - alone[name] for name in alone]
-        assert np.ptp(steps) < 1e-9
+        room = dict(zip(sound.names, room_of(sound.names, faulty, own), strict=True))
+        steps = [together[name] - alone[name] for name in alone if together[name] > room[name]]
+        assert len(steps) > 2 and np.ptp(steps) < 1e-9
+        assert all(together[name] >= max(room[name], alone[name] + min(steps)) for name in alone)
         for key, limits in (("greedy", alone), ("together", together)):
             found[key].append(float((excess(new, limits, dict.fromkeys(limits, 1.0)) > 0).mean()))
         caught = [(excess(faulty[k], together, dict.fromkeys(together, 1.0)) > 0).mean() for k in faulty]
@@ -372,9 +381,33 @@ def test_scores_of_few_people_are_held_only_where_they_find_something() -> None:
 def test_limits_from_few_people_keep_their_distance() -> None:
     planted = {"gain": [{"looks_gain": 5.0}] * 40, "tiled": [{"looks_tiled": 1.0}] * 5}
     bounds = {"looks_gain": (-np.inf, -4.0), "looks_tiled": (-np.inf, -4.0), "evidence": (-2.0, np.inf)}
-    ease(bounds, planted)
-    # One log-odd away (evidence half), up to the faults where enough were planted, never under even odds.
-    assert bounds == {"looks_gain": (-np.inf, 5.0), "looks_tiled": (-np.inf, 0.0), "evidence": (-2.5, np.inf)}
+    ease(bounds)
+    # One log-odd away (evidence half), never under even odds.
+    assert bounds == {"looks_gain": (-np.inf, 0.0), "looks_tiled": (-np.inf, 0.0), "evidence": (-2.5, np.inf)}
+    raise_to_faults(bounds, planted)
+    assert bounds["looks_gain"] == (-np.inf, 5.0), "up to the faults, where enough were planted"
+    assert bounds["looks_tiled"] == (-np.inf, 0.0) and bounds["evidence"] == (-2.5, np.inf)
+
+
+def test_room_for_others_does_not_hide_faults_far_away_nor_does_one_clipped_person() -> None:
+    people, rng = 2 * ALONE_PEOPLE, np.random.default_rng(1)
+    names = ("looks_clipped", "looks_low_pass", "looks_gain")
+    sound = rng.normal(-6.0, 1.0, (people, 3))
+    sound[0, 0], sound[1, 2] = 9.0, 3.0
+    faulty = {
+        name.removeprefix("looks_"): Scores(names, rng.normal(mean, 0.5, (60, 3)))
+        for name, mean in zip(names, (6.0, 8.0, 8.0), strict=True)
+    }
+    own = {name: name.removeprefix("looks_") for name in names}
+    owner, none = np.arange(people), np.zeros(people, dtype=bool)
+    limits = limits_of_few(Scores(names, sound), np.ones(people), owner, faulty, own, 0.01, none, {})
+    for j, name in enumerate(names):
+        assert (faulty[own[name]].values[:, j] > limits[name]).mean() > 0.9, name
+    # The recorder of one person clipped; a gain that is off is nothing that recorders do.
+    assert limits["looks_clipped"] < 9.0 and limits["looks_gain"] > 4.0
+    base = {name: (-np.inf, 2.5) for name in names}
+    limits = limits_of_few(Scores(names, sound), np.ones(people), owner, faulty, own, 0.01, none, base)
+    assert limits["looks_low_pass"] == 2.5 and limits["looks_gain"] > 4.0
 
 
 def test_together_as_one_by_one() -> None:
@@ -453,6 +486,7 @@ def test_shipped_bounds_hold_every_check_of_their_rhythm() -> None:
     assert len(shipped.split) == 64
     assert shipped.evidence is not None and set(shipped.evidence.outputs) <= set(GROUP_OF.values())
     assert shipped.faults is not None and set(shipped.faults.outputs) <= set(FAULTS)
+    assert shipped.strips is not None and set(shipped.strips.outputs) <= set(shipped.faults.outputs)
     looks = {f"looks_{name}{twelve}" for name in FAULTS for twelve in ("", "_12")}
     for name, bounds in shipped.rhythms.items():
         assert "rate_least" in bounds or not RHYTHMS[name].has_beats
@@ -490,15 +524,15 @@ def test_plateaus_are_counted() -> None:
         ("{", "cannot be read"),
         ("[]", "version"),
         (json.dumps({"version": 99}), "version 99"),
-        (json.dumps({"version": 2, "split": "x", "rhythms": {}}), "field missing"),
+        (json.dumps({"version": 3, "split": "x", "rhythms": {}}), "field missing"),
         (
-            json.dumps({"version": 2, "split": "x", "rhythms": {}, "integrity": {"a": 3}, "evidence": None}),
+            json.dumps({"version": 3, "split": "x", "rhythms": {}, "integrity": {"a": 3}, "evidence": None}),
             "field",
         ),
         (
             json.dumps(
                 {
-                    "version": 2,
+                    "version": 3,
                     "split": "x",
                     "rhythms": {},
                     "integrity": {},
@@ -507,6 +541,20 @@ def test_plateaus_are_counted() -> None:
                 }
             ),
             "field",
+        ),
+        (
+            json.dumps(
+                {
+                    "version": 3,
+                    "split": "x",
+                    "rhythms": {},
+                    "integrity": {},
+                    "evidence": None,
+                    "faults": None,
+                    "strips": {"outputs": ["splice"], "data": "AAAA"},
+                }
+            ),
+            "field missing or wrong",
         ),
     ],
 )

@@ -35,6 +35,8 @@ FALL_OFF = 1.5
 WORTH = 0.15
 #: Distance of the loosest limit above all sound scores, in log-odds, for people who were not seen.
 MARGIN = 0.75
+#: Stands for the excess of strips that no limit turns down, wherever it moves.
+NEVER = -1e9
 #: What a step costs at least, as a share of people: steps that turn down nobody more are not free.
 LEAST_COST = 0.0003
 
@@ -124,17 +126,17 @@ def _tail(values: Array, weights: Array) -> float:
     return max(0.1, mean)
 
 
-def turned_down_at(excesses: Array, weights: Array, share: float, more: float = 0.0) -> float:
+def turned_down_at(excesses: Array, weights: Array, share: float) -> float:
     """The excess over which ``share`` of new people will lie, whose weights sum to 1 each.
 
     A quantile; where there are too few people for one, the highest excess, and beyond it as far as scores
-    that fall off by `FALL_OFF` reach. ``more`` people are known to lie lower.
+    that fall off by `FALL_OFF` reach.
     """
     seen = np.isfinite(excesses)
     if not seen.any():
         return -np.inf
     values, mass = excesses[seen], weights[seen]
-    expected = share * (float(mass.sum()) + 1.0 + more)
+    expected = share * (float(mass.sum()) + 1.0)
     if expected >= 1.0:
         order = np.argsort(values)[::-1]
         above = np.cumsum(mass[order])
@@ -166,7 +168,8 @@ def joint_limits(
     lost : bool array [strips]
         Turned down by other checks.
     free : bool
-        Whether limits move as `scales_of` says; else all by as many log-odds.
+        Whether limits move as `scales_of` says; else all by as many log-odds, and none stays under the value
+        over which `WANTED` of its own fault lies: to lie lower finds nothing that is asked for.
     """
 
     def chosen(
@@ -178,23 +181,39 @@ def joint_limits(
         return limits, scales
 
     limits, scales = chosen(np.arange(len(weights)))
+    least = np.full(len(sound.names), -np.inf) if free else room_of(sound.names, faulty, own)
     fold = folds_of(owner, FOLDS)
     tried = np.full(len(weights), -np.inf)
     for k in range(FOLDS):
         held = np.flatnonzero(fold == k)
         inside = chosen(np.flatnonzero(fold != k), limits)
-        tried[held] = excess(Scores(sound.names, sound.values[held]), *inside)
+        beyond = np.where(sound.values[held] > least, sound.values[held], np.nan)
+        # Who lies under all of these is never turned down, but counts as one of the people.
+        tried[held] = np.maximum(excess(Scores(sound.names, beyond), *inside), NEVER)
     step = max(0.0, step_for(tried, weights, share, lost))
-    return {name: limit + step * scales[name] for name, limit in limits.items()}
+    return {
+        name: max(limit + step * scales[name], float(least[sound.names.index(name)]))
+        for name, limit in limits.items()
+    }
 
 
-def step_for(excesses: Array, weights: Array, share: float, lost: Bools, more: float = 0.0) -> float:
+def room_of(names: Sequence[str], faulty: Mapping[str, Scores], own: Mapping[str, str]) -> Array:
+    """The limit of each check that finds `WANTED` of its own fault; -inf without one."""
+    least = np.full(len(names), -np.inf)
+    for j, name in enumerate(names):
+        if own.get(name) in faulty:
+            values = faulty[own[name]].values[:, j]
+            least[j] = np.quantile(values[np.isfinite(values)], 1.0 - WANTED)
+    return least
+
+
+def step_for(excesses: Array, weights: Array, share: float, lost: Bools) -> float:
     """How far limits move for ``share`` of people to be turned down, with those ``lost`` to other checks.
 
     At least half of the share is left to the scores.
     """
     left = max(share / 2, share - float(weights[lost].sum() / weights.sum()))
-    return turned_down_at(excesses[~lost], weights[~lost], left, more) if not lost.all() else 0.0
+    return turned_down_at(excesses[~lost], weights[~lost], left) if not lost.all() else 0.0
 
 
 def share_out(

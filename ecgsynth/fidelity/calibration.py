@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from ecgsynth.errors import CheckpointError
+from ecgsynth.fidelity.strip_net import StripNet, packed, unpacked
 from ecgsynth.fidelity.trees import Trees
 from ecgsynth.rhythms import RHYTHMS, Rhythm
 
-VERSION = 2
+VERSION = 3
 #: The calibration that ships with the package.
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "gate.json"
 
@@ -40,13 +41,15 @@ class Calibration:
         Bounds of the raw-signal numbers, equal for all rhythms; infinite where an end is free.
     rhythms : mapping of str to mapping of str to (low, high)
         Bounds per rhythm. ``looks_<fault>`` and, in records with the eight independent leads,
-        ``looks_<fault>_12`` are log-odds of ``faults``.
+        ``looks_<fault>_12`` are log-odds of ``faults`` and ``strips`` together.
     people : mapping of str to int
         People behind each rhythm's bounds.
     evidence : Trees or None
         What tells rhythms apart, behind the number ``evidence``; None leaves that check out.
     faults : Trees or None
         What tells faults from sound recordings, one output per fault.
+    strips : StripNet or None
+        What looks at the strip itself; its log-odds are added to those of ``faults``.
     fitted : mapping of str to mapping of str to float
         What each rhythm's bounds did to people whom they were not fitted on: sound ``records``, the share
         that passed (``pass_out_of_fold``, and per kind of record) and of planted faults that was found.
@@ -59,6 +62,7 @@ class Calibration:
     evidence: Trees | None = None
     faults: Trees | None = None
     fitted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    strips: StripNet | None = None
 
     def bounds(self, rhythm: str) -> Mapping[str, Bound]:
         """Bounds for ``rhythm``; those of the rhythm table where nothing was fitted."""
@@ -108,6 +112,7 @@ def load_calibration(path: Path | None = None) -> Calibration:
             _read_trees(data["evidence"]),
             _read_trees(data["faults"]),
             {name: entry.get("fitted", {}) for name, entry in data["rhythms"].items()},
+            _read_strips(data["strips"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
         raise CheckpointError(
@@ -138,6 +143,13 @@ def _read_trees(entry: Mapping[str, Any] | None) -> Trees | None:
     return Trees(inputs, outputs, feature, arrays["threshold"], arrays["leaf"], owner, arrays["base"])
 
 
+def _read_strips(entry: Mapping[str, Any] | None) -> StripNet | None:
+    if entry is None:
+        return None
+    raw = base64.b64decode(entry["data"], validate=True)
+    return unpacked([str(name) for name in entry["outputs"]], raw)
+
+
 def _read_bounds(entry: Mapping[str, Sequence[float | None]]) -> dict[str, Bound]:
     bounds = {}
     for name, (low, high) in entry.items():
@@ -153,6 +165,7 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
         "integrity": _plain_bounds(calibration.integrity),
         "evidence": _plain_trees(calibration.evidence),
         "faults": _plain_trees(calibration.faults),
+        "strips": _plain_strips(calibration.strips),
         "rhythms": {
             name: {
                 "people": calibration.people.get(name, 0),
@@ -180,3 +193,9 @@ def _plain_trees(model: Trees | None) -> dict[str, Any] | None:
         "depth": int(np.log2(model.leaf.shape[1])),
         "data": base64.b64encode(zlib.compress(raw, 9)).decode("ascii"),
     }
+
+
+def _plain_strips(net: StripNet | None) -> dict[str, Any] | None:
+    if net is None:
+        return None
+    return {"outputs": list(net.outputs), "data": base64.b64encode(packed(net)).decode("ascii")}

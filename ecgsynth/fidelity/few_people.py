@@ -14,8 +14,6 @@ from ecgsynth.fidelity.checks import is_score
 Array = NDArray[np.float64]
 Rows = Sequence[Mapping[str, float]]
 
-#: People that limits of another rhythm count as.
-LIKE_PEOPLE = 10
 #: Limits from few people find all but this share of the faults that were planted in them.
 MISSED = 0.05
 #: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
@@ -25,21 +23,28 @@ ENOUGH_PEOPLE, VERY_FEW = 8, 3
 #: far: wrong labels are what it is for), and a limit is at least `LEAST_ODDS`: as likely sound as not.
 FEW_SLACK, EVIDENCE_SLACK, LEAST_ODDS = 1.0, 0.5, 0.0
 PLAIN_FAULTS = ("clipped", "gain", "tiled", "low_pass")
+#: Faults that recorders make, too. One in `ALONE_PEOPLE` whose score of such a fault is `ALONE_ODDS` higher
+#: than those of all further down is taken to show it, though nobody planted it.
+RECORDED_FAULTS = ("clipped",)
+ALONE_PEOPLE, ALONE_ODDS = 12, 3.0
 #: Fewest strips with a fault that count when scores share out their false alarms.
 FEWEST_PLANTED = 20
 
 
-def ease(bounds: dict[str, Bound], planted: Mapping[str, Rows]) -> None:
-    """Move the limits of scores that few people gave, in place, as `FEW_SLACK` says.
-
-    Where faults were planted in so few people, limits are as high as still finds all but `MISSED` of them.
-    """
+def ease(bounds: dict[str, Bound]) -> None:
+    """Move the limits of scores that few people gave, in place, as `FEW_SLACK` says."""
     for name in [name for name in bounds if is_score(name)]:
         low, high = bounds[name][0] - EVIDENCE_SLACK, bounds[name][1] + FEW_SLACK
+        bounds[name] = (low, max(high, LEAST_ODDS))
+
+
+def raise_to_faults(bounds: dict[str, Bound], planted: Mapping[str, Rows]) -> None:
+    """Raise limits, in place, as far as all but `MISSED` of the faults planted in so few people are found."""
+    for name in [name for name in bounds if name.startswith("looks_")]:
         faulty = [row[name] for row in planted.get(name.removeprefix("looks_"), ()) if name in row]
         if len(faulty) >= FEWEST_PLANTED:
-            high = max(high, float(np.quantile(faulty, MISSED)))
-        bounds[name] = (low, max(high, LEAST_ODDS))
+            low, high = bounds[name]
+            bounds[name] = (low, max(high, float(np.quantile(faulty, MISSED))))
 
 
 def drop_unsure(bounds: dict[str, Bound], planted: Mapping[str, Rows], people: int) -> None:
@@ -73,6 +78,7 @@ def _limits_in(bounds: Mapping[str, Bound]) -> dict[str, float]:
 def limits_of_few(
     sound: Scores,
     weights: Array,
+    owner: NDArray[np.int64],
     faulty: Mapping[str, Scores],
     own: Mapping[str, str],
     share: float,
@@ -81,8 +87,8 @@ def limits_of_few(
 ) -> dict[str, float]:
     """Limits that pass these people, and as far beyond that new people pass too.
 
-    They are those of ``base`` where a score lies higher in it; without a base, those that `ease` and
-    `drop_unsure` leave.
+    They are those of ``base`` where the scores lie far enough under them; without a base, those that `ease`,
+    `raise_to_faults` and `drop_unsure` leave. ``owner`` [strips] is who was recorded.
     """
     planted = {
         key: [
@@ -95,19 +101,45 @@ def limits_of_few(
         ]
         for key, scores in faulty.items()
     }
+    kept = Scores(sound.names, np.where(_stand_alone(sound, owner), np.nan, sound.values))
     highest = {
         name: float(np.nanmax(column))
-        for name, column in zip(sound.names, sound.values.T, strict=True)
+        for name, column in zip(kept.names, kept.values.T, strict=True)
         if np.isfinite(column).sum() >= 4
     }
     known = _limits_in({name: base[name] for name in highest if name in base})
-    if known:
-        limits = {name: max(limit, highest[name]) for name, limit in known.items()}
-    else:
-        bounds = bounds_at(highest)
-        ease(bounds, planted)
+    bounds = bounds_at({name: highest[name] for name in known or highest})
+    if not known:
+        ease(bounds)
+    limits = _limits_in(bounds)
+    beyond = excess(kept, limits, dict.fromkeys(limits, 1.0))
+    step = max(0.0, step_for(beyond, weights, share, lost))
+    limits = {name: max(limit + step, known.get(name, -np.inf)) for name, limit in limits.items()}
+    if not known:
+        bounds = bounds_at(limits)
+        raise_to_faults(bounds, planted)
         drop_unsure(bounds, planted, round(float(weights.sum())))
         limits = _limits_in(bounds)
-    beyond = excess(sound, limits, dict.fromkeys(limits, 1.0))
-    step = step_for(beyond, weights, share, lost, LIKE_PEOPLE if known else 0.0)
-    return {name: limit + max(0.0, step) for name, limit in limits.items()}
+    return limits
+
+
+def _stand_alone(sound: Scores, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which scores [strips, checks] of `RECORDED_FAULTS` are of someone whom nobody further down is like.
+
+    A strip of ventricular fibrillation that its recorder clipped scores like a planted fault; if limits were
+    drawn beyond it, no other would be found.
+    """
+    alone = np.zeros(sound.values.shape, dtype=bool)
+    people = int(owner.max()) + 1
+    for j, name in enumerate(sound.names):
+        if name.removeprefix("looks_").removesuffix("_12") not in RECORDED_FAULTS:
+            continue
+        column = np.where(np.isfinite(sound.values[:, j]), sound.values[:, j], -np.inf)
+        tops = np.full(people, -np.inf)
+        np.maximum.at(tops, owner, column)
+        ranked = np.sort(tops)[::-1]
+        for k in range(people // ALONE_PEOPLE, 0, -1):
+            if ranked[k - 1] > max(LEAST_ODDS, ranked[k] + ALONE_ODDS):
+                alone[:, j] = column > max(LEAST_ODDS, ranked[k])
+                break
+    return alone

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ecgsynth.fidelity.calibration import Bound, Calibration, failures
+from ecgsynth.fidelity.calibration import Bound, Calibration
 from ecgsynth.fidelity.evidence import fault_odds_many, log_odds_many
-from ecgsynth.fidelity.faults import FAULTS, known_narrow, told
+from ecgsynth.fidelity.faults import known_narrow, told
+from ecgsynth.fidelity.gate_words import explain
 from ecgsynth.fidelity.integrity import derived, integrity, lead_residual
 from ecgsynth.fidelity.leads import rows_of_eight
 from ecgsynth.fidelity.measures import Measured, measure
+from ecgsynth.fidelity.strip_net import add_strip_odds, strip_of
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import RHYTHMS
 
@@ -29,45 +31,13 @@ MIN_EPISODE = 4.0
 #: Shorter stretches than this are judged by rate only: irregularity and shape need more beats.
 MIN_FULL = 5.0
 #: In shorter stretches than this, log-odds are less certain: their limits are eased by `SLACK`.
-SHORT, SLACK = 8.0, 1.5
+SHORT, SLACK = 8.0, 0.5
 #: Checks that say nothing where beats are known to be ectopic, paced or with bundle branch block.
 WIDTHS = ("qrs_ms", "looks_wide_qrs", "looks_wide_qrs_12")
 #: Longer stretches than this are judged in pieces of `PIECE` seconds, at most `MOST_PIECES`, evenly spread.
 LONGEST, PIECE, MOST_PIECES = 15.0, 10.0, 6
 #: Checks of short stretches.
 _SHORT = ("rate_least", "rate_most", "dominant_hz")
-#: What a reason adds in words.
-_WORDS = {
-    "flat_s": "seconds without change",
-    "clipped_s": "seconds at the lead's own extreme",
-    "span_low": "mV from lowest to highest sample",
-    "span_high": "mV from lowest to highest sample",
-    "lead_uv": "uV between the limb leads and their sum",
-    "rate_least": "beats/min",
-    "rate_most": "beats/min",
-    "sensitivity": "of the annotated beats are found by a detector within 50 ms",
-    "precision": "of the beats of a detector are annotated within 50 ms",
-    "bsqi": "of the beats are seen by both detectors",
-    "psqi": "of the power in 5-40 Hz is in 5-15 Hz",
-    "bassqi": "of the power under 40 Hz is above 1 Hz",
-    "peakedness": "kurtosis: 3 is noise",
-    "likeness": "correlation of a beat with the median beat",
-    "nrmssd": "irregularity, RMSSD over mean RR",
-    "rr_step": "median change from RR to RR",
-    "p_share": "of what is before the QRS repeats from beat to beat",
-    "p_ms": "ms, P wave",
-    "pr_ms": "ms, PR interval",
-    "qrs_ms": "ms, QRS",
-    "qtc_ms": "ms, QT after Fridericia",
-    "p_mv": "mV, P wave",
-    "st_mv": "mV, ST level",
-    "t_mv": "mV, T wave",
-    "t_share": "of the QRS, T wave",
-    "qrs_mv": "log10 mV, QRS height",
-    "dominant_hz": "Hz, strongest frequency",
-    "concentration": "of the power around it",
-    "quiet": "of the samples near the baseline",
-}
 #: Numbers that trees see and people do not need: the outline of the beat, bands, leads.
 _DETAIL = ("at_", "joint_", "turn_", "arrow_", "band_", "net_", "r_", "s_", "p_I", "p_V", "t_I", "t_V",
            "span_I", "span_V", "like_", "split_", "alternate_", "repeat_", "rest_", "fit_", "slope_", "rr_2",
@@ -165,12 +135,12 @@ def _check_signal(record: Record, calibration: Calibration) -> Verdict:
     if numbers["missing"] > 0:
         share = numbers["missing"]
         return Verdict(False, numbers, (f"missing: {share:.2%} of the samples are NaN or infinite",))
-    reasons = _explain(numbers, calibration.integrity, "")
+    reasons = explain(numbers, calibration.integrity, "")
     notes: tuple[str, ...] = ()
     residual = lead_residual(record.signal, record.leads)
     if residual is not None:
         numbers["lead_uv"] = residual
-        reasons += _explain(numbers, {"lead_uv": (0.0, LEAD_LIMIT_UV)}, "")
+        reasons += explain(numbers, {"lead_uv": (0.0, LEAD_LIMIT_UV)}, "")
         if residual <= DERIVED_UV:
             notes = (f"leads: {', '.join(derived(record.leads))} are sums of I and II",)
     return Verdict(not reasons, numbers, tuple(reasons), notes)
@@ -191,7 +161,7 @@ def judge_episode(
         fewest = bounds["rate_most"][0] * seconds / 60 if "rate_most" in bounds else 0.0
         if fewest >= 3.5 or numbers["beats"] == 0:
             return [f"beats: {numbers['beats']:.0f} detected in {seconds:.1f} s of {rhythm.name}"]
-    return _explain(numbers, bounds, f" for {rhythm.name}", seems)
+    return explain(numbers, bounds, f" for {rhythm.name}", seems)
 
 
 def _bounds_of(record: Record, episode: Episode, calibration: Calibration) -> dict[str, Bound]:
@@ -225,7 +195,7 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
 
     Numbers are medians over the episode's pieces and absent where something cannot be assessed; the group is
     empty if the rhythm is not one of those told apart. The calibration's trees give ``evidence`` and
-    ``looks_<fault>``.
+    ``looks_<fault>``, its network adds to the latter.
     """
     stretches: list[tuple[Record, int, int]] = []
     owner: list[int] = []
@@ -236,10 +206,14 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
         owner += [i] * len(pieces)
     rows: list[list[dict[str, float]]] = [[] for _ in asked]
     tree_rows: list[tuple[Mapping[str, float], str, str]] = []
+    looked: list[dict[str, float]] = []
     for i, stretch, found in zip(owner, stretches, measure(stretches), strict=True):
         numbers = _raw(asked[i]) | found.numbers
         rows[i].append(numbers | _agreement(asked[i], stretch, found))
-        tree_rows.append((numbers, found.lead, str(asked[i].episode.rhythm)))
+        rhythm = str(asked[i].episode.rhythm)
+        tree_rows.append((numbers, found.lead, rhythm))
+        net = calibration.strips
+        looked.append(net.log_odds(strip_of(found.clean), rhythm, found.lead) if net else {})
     seems: list[list[str]] = [[] for _ in asked]
     odds = log_odds_many(calibration.evidence, tree_rows)
     faults = fault_odds_many(calibration.faults, tree_rows)
@@ -251,7 +225,7 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
             row["evidence"] = known[0]
             seems[i].append(known[1])
         twelve, lead = rows_of_eight(stretches[k][0].leads) is not None, tree_rows[k][1]
-        for name, value in faults[k].items():
+        for name, value in add_strip_odds(faults[k], looked[k]).items():
             if told(name.removeprefix("looks_"), lead, twelve):
                 row[f"{name}_12" if twelve else name] = value
     likeliest = [max(groups, key=groups.count) if groups else "" for groups in seems]
@@ -281,21 +255,3 @@ def _agreement(one: _Asked, stretch: tuple[Record, int, int], found: Measured) -
     _, start, stop = stretch
     first, last = np.searchsorted(beats.samples, (start, stop))
     return found.agreement(beats.samples[first:last] - start, one.record.fs, stop - start)
-
-
-def _explain(
-    numbers: Mapping[str, float], bounds: Mapping[str, Bound], where: str, seems: str = ""
-) -> list[str]:
-    reasons = []
-    for name in failures(numbers, bounds):
-        low, high = bounds[name]
-        value = numbers[name]
-        side = f"over {high:.3g}" if value > high else f"under {low:.3g}"
-        fault = name.removeprefix("looks_").removesuffix("_12")
-        words = _WORDS.get(name, "")
-        if name == "evidence" and seems:
-            words = f"looks like {seems}"
-        elif name.startswith("looks_") and fault in FAULTS:
-            words = FAULTS[fault].title
-        reasons.append(f"{name}: {value:.3g} {side}{where}" + (f" ({words})" if words else ""))
-    return reasons

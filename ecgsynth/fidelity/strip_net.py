@@ -1,0 +1,189 @@
+"""A small convolutional network that looks at the strip itself, beside the trees that see numbers of it.
+
+Numbers of a strip say little of how one part of it differs from another; filters that were learned do. The
+network is trained with torch by ``scripts/gate_net.py`` and needs nothing but numpy here, strip by strip, so
+that a strip's scores do not depend on those beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgsynth.fidelity.evidence import context
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.float32]
+
+#: Samples at 250 Hz that the network sees: 10.24 s. Shorter strips are followed by zeros.
+SAMPLES = 2560
+#: Convolutions: channels, width, and stride of each. A frame at the end stands for `HOP` samples.
+LAYERS = ((16, 17, 4), (24, 9, 2), (32, 7, 2), (40, 5, 2), (48, 5, 1))
+HOP = 32
+#: Heights of QRS complexes, in units of the strip's own, beyond which samples are cut off.
+FARTHEST = 8.0
+#: The strip's own height is this quantile of its distance from the median, at least so many mV.
+HEIGHT_AT, LEAST_MV = 0.99, 1e-3
+#: Places along the strip where one part may end and another begin, as shares of it.
+CUTS = np.linspace(0.25, 0.75, 24)
+#: The one output that is also told by comparing what lies before each of `CUTS` with what lies behind.
+JOINED = "splice"
+#: Added to variances, in (activations)^2, before they divide.
+LEAST_VARIANCE, LEAST_SPREAD = 1e-2, 1e-4
+#: What the outputs are asked beside the strip: which rhythm it claims, which lead, how high, how long.
+ASKED = 12
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What the network sees of one lead.
+
+    Attributes
+    ----------
+    signal : float16 array [`SAMPLES`]
+        Without baseline and median, in units of its own height, zeros behind its end.
+    samples : int
+        How many there are.
+    height : float
+        Natural logarithm of the height in mV.
+    """
+
+    signal: NDArray[np.float16]
+    samples: int
+    height: float
+
+
+def strip_of(clean: Array) -> Strip:
+    """The first `SAMPLES` of a lead [samples] in mV at 250 Hz, without its baseline."""
+    part = clean[:SAMPLES] - np.median(clean[:SAMPLES])
+    height = max(float(np.quantile(np.abs(part), HEIGHT_AT)), LEAST_MV)
+    signal = np.zeros(SAMPLES, dtype=np.float16)
+    signal[: len(part)] = np.clip(part / height, -FARTHEST, FARTHEST)
+    return Strip(signal, len(part), float(np.log(height)))
+
+
+def asked_of(strip: Strip, rhythm: str, lead: str) -> Floats:
+    """What is asked beside the strip [`ASKED`]."""
+    height = float(np.clip(strip.height, -5.0, 4.0))
+    inputs = [*context(rhythm, lead).values(), height, abs(height), strip.samples / SAMPLES]
+    return np.array(inputs, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class StripNet:
+    """The network, with its normalisation folded into the convolutions.
+
+    Attributes
+    ----------
+    outputs : tuple of str
+        Names of the faults.
+    arrays : mapping of str to float32 array
+        As `shapes_of` says.
+    """
+
+    outputs: tuple[str, ...]
+    arrays: Mapping[str, Floats]
+
+    def log_odds(self, strip: Strip, rhythm: str, lead: str) -> dict[str, float]:
+        """Natural log-odds of each fault, for a strip of ``lead`` that claims to be ``rhythm``."""
+        asked = asked_of(strip, rhythm, lead)
+        frames = self._frames(strip)
+        one = self._layer("head.1", self._layer("head.0", np.concatenate([_summary(frames), asked]), True))
+        odds = dict(zip(self.outputs, one.tolist(), strict=True))
+        if JOINED in odds:
+            odds[JOINED] += self._joined(frames, asked)
+        return odds
+
+    def _layer(self, name: str, values: Floats, bend: bool = False) -> Floats:
+        out = values @ self.arrays[f"{name}.weight"].T + self.arrays[f"{name}.bias"]
+        return np.maximum(out, 0.0) if bend else out
+
+    def _frames(self, strip: Strip) -> Floats:
+        """Activations [channels, frames] of the part that there is."""
+        rows = strip.signal.astype(np.float32)[None]
+        for i, (_, width, stride) in enumerate(LAYERS):
+            padded = np.pad(rows, ((0, 0), (width // 2, width // 2)))
+            seen = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)[:, ::stride]
+            flat = seen.transpose(1, 0, 2).reshape(seen.shape[1], -1)
+            rows = self._layer(f"conv.{i}", flat, True).T
+        return rows[:, : -(-strip.samples // HOP)]
+
+    def _joined(self, frames: Floats, asked: Floats) -> float:
+        """Log-odds that somewhere along the strip one part ends and another begins."""
+        parts = self._layer("project", frames.T)
+        n = len(parts)
+        at = np.clip((CUTS.astype(np.float32) * np.float32(n)).astype(np.int64), 1, n - 1)
+        first, square = np.cumsum(parts, axis=0), np.cumsum(parts * parts, axis=0)
+        before, behind = at[:, None].astype(np.float32), (n - at)[:, None].astype(np.float32)
+        means = first[at - 1] / before, (first[-1] - first[at - 1]) / behind
+        spreads = (
+            np.maximum(square[at - 1] / before - means[0] ** 2, 0.0),
+            np.maximum((square[-1] - square[at - 1]) / behind - means[1] ** 2, 0.0),
+        )
+        step = np.abs(means[0] - means[1]) / np.sqrt((spreads[0] + spreads[1]) / 2 + LEAST_VARIANCE)
+        ratio = np.abs(np.log((spreads[0] + LEAST_VARIANCE) / (spreads[1] + LEAST_VARIANCE)))
+        rows = np.concatenate([step, ratio, np.tile(asked, (len(at), 1))], axis=1)
+        odds = self._layer("cut.1", self._layer("cut.0", rows, True))[:, 0]
+        top = float(odds.max())
+        return top + float(np.log(np.exp(odds - top).mean()))
+
+
+def _summary(frames: Floats) -> Floats:
+    """Mean, spread, maximum, trend and difference of halves of each channel [5 * channels]."""
+    n = frames.shape[1]
+    along = ((np.arange(n) - (n - 1) / 2) / n).astype(np.float32)
+    mean = frames.mean(axis=1)
+    spread = np.sqrt(((frames - mean[:, None]) ** 2).mean(axis=1) + LEAST_SPREAD)
+    trend = (frames * along).mean(axis=1) * 6.0
+    side = np.where(along < 0, 1.0, -1.0).astype(np.float32)
+    halves = np.abs((frames * side).mean(axis=1)) * 2.0
+    return np.concatenate([mean, spread, frames.max(axis=1), trend, halves])
+
+
+#: Channels that are compared before and behind a cut, and hidden units of the two heads.
+COMPARED, HIDDEN, CUT_HIDDEN = 24, 48, 24
+
+
+def shapes_of(outputs: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of a network, in the order in which they are stored."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    channels = 1
+    for i, (own, width, _) in enumerate(LAYERS):
+        shapes |= {f"conv.{i}.weight": (own, channels * width), f"conv.{i}.bias": (own,)}
+        channels = own
+    for name, rows, columns in (
+        ("head.0", HIDDEN, 5 * channels + ASKED),
+        ("head.1", outputs, HIDDEN),
+        ("project", COMPARED, channels),
+        ("cut.0", CUT_HIDDEN, 2 * COMPARED + ASKED),
+        ("cut.1", 1, CUT_HIDDEN),
+    ):
+        shapes |= {f"{name}.weight": (rows, columns), f"{name}.bias": (rows,)}
+    return shapes
+
+
+def add_strip_odds(looks: Mapping[str, float], odds: Mapping[str, float]) -> dict[str, float]:
+    """Log-odds of trees, ``looks_<fault>``, with those of the network added to the faults that it knows."""
+    return {name: value + odds.get(name.removeprefix("looks_"), 0.0) for name, value in looks.items()}
+
+
+def packed(net: StripNet) -> bytes:
+    """All arrays in half precision, one behind the other."""
+    return b"".join(net.arrays[name].astype("<f2").tobytes() for name in shapes_of(len(net.outputs)))
+
+
+def unpacked(outputs: Sequence[str], raw: bytes) -> StripNet:
+    """What `packed` wrote; ValueError where the size is another or a weight is not finite."""
+    arrays: dict[str, Any] = {}
+    at = 0
+    for name, shape in shapes_of(len(outputs)).items():
+        size = 2 * int(np.prod(shape))
+        arrays[name] = np.frombuffer(raw[at : at + size], dtype="<f2").astype(np.float32).reshape(shape)
+        at += size
+    if at != len(raw) or not all(np.isfinite(values).all() for values in arrays.values()):
+        raise ValueError("a strip network of another size, or not of numbers")
+    return StripNet(tuple(outputs), arrays)
