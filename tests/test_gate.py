@@ -518,42 +518,27 @@ def test_plateaus_are_counted() -> None:
     assert integrity(signal, FS)["plateaus"] < 2 < integrity(np.clip(signal, -0.8, 0.8), FS)["plateaus"]
 
 
+#: The head of a calibration file without limits.
+NOTHING = {"version": 3, "split": "x", "rhythms": {}, "integrity": {}, "evidence": None}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{", "cannot be read"),
         ("[]", "version"),
         (json.dumps({"version": 99}), "version 99"),
-        (json.dumps({"version": 3, "split": "x", "rhythms": {}}), "field missing"),
-        (
-            json.dumps({"version": 3, "split": "x", "rhythms": {}, "integrity": {"a": 3}, "evidence": None}),
-            "field",
-        ),
+        (json.dumps(NOTHING | {"integrity": {"a": 3}}), "field"),
+        (json.dumps({key: NOTHING[key] for key in ("version", "split", "rhythms")}), "field missing"),
         (
             json.dumps(
-                {
-                    "version": 3,
-                    "split": "x",
-                    "rhythms": {},
-                    "integrity": {},
-                    "evidence": None,
-                    "faults": {"inputs": ["a"], "outputs": ["b"], "trees": 3, "depth": 3, "data": "AAAA"},
-                }
+                NOTHING
+                | {"faults": {"inputs": ["a"], "outputs": ["b"], "trees": 3, "depth": 3, "data": "AAAA"}}
             ),
             "field",
         ),
         (
-            json.dumps(
-                {
-                    "version": 3,
-                    "split": "x",
-                    "rhythms": {},
-                    "integrity": {},
-                    "evidence": None,
-                    "faults": None,
-                    "strips": {"outputs": ["splice"], "data": "AAAA"},
-                }
-            ),
+            json.dumps(NOTHING | {"faults": None, "strips": {"outputs": ["splice"], "data": "AAAA"}}),
             "field missing or wrong",
         ),
     ],
