@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,15 +103,28 @@ class StripNet:
         out = values @ self.arrays[f"{name}.weight"].T + self.arrays[f"{name}.bias"]
         return np.maximum(out, 0.0) if bend else out
 
+    @cached_property
+    def _kernels(self) -> list[Floats]:
+        """Weights [width * channels, own] of the convolutions, in the order in which `_frames` sees."""
+        kernels, channels = [], 1
+        for i, (own, width, _) in enumerate(LAYERS):
+            stored = self.arrays[f"conv.{i}.weight"].reshape(own, channels, width)
+            kernels.append(np.ascontiguousarray(stored.transpose(2, 1, 0).reshape(-1, own)))
+            channels = own
+        return kernels
+
     def _frames(self, strip: Strip) -> Floats:
         """Activations [channels, frames] of the part that there is."""
-        rows = strip.signal.astype(np.float32)[None]
+        rows = strip.signal.astype(np.float32)[:, None]
         for i, (_, width, stride) in enumerate(LAYERS):
-            padded = np.pad(rows, ((0, 0), (width // 2, width // 2)))
-            seen = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)[:, ::stride]
-            flat = seen.transpose(1, 0, 2).reshape(seen.shape[1], -1)
-            rows = self._layer(f"conv.{i}", flat, True).T
-        return rows[:, : -(-strip.samples // HOP)]
+            n, channels = rows.shape
+            padded = np.zeros((n + width - 1, channels), dtype=np.float32)
+            padded[width // 2 : width // 2 + n] = rows
+            # What a filter sees is one piece of memory: frame by frame, all channels of a frame together.
+            shape, step = ((n - 1) // stride + 1, width * channels), 4 * channels * stride
+            seen = np.lib.stride_tricks.as_strided(padded, shape, (step, 4), writeable=False)
+            rows = np.maximum(seen @ self._kernels[i] + self.arrays[f"conv.{i}.bias"], 0.0)
+        return rows[: -(-strip.samples // HOP)].T
 
     def _joined(self, frames: Floats, asked: Floats) -> float:
         """Log-odds that somewhere along the strip one part ends and another begins."""
