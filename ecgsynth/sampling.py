@@ -129,7 +129,10 @@ class Sampler:
         return kind(net), metadata, file_sha256(path)
 
     def draw(self, wish: Wish, indices: Sequence[int], attempts: Sequence[int] | None = None) -> list[Record]:
-        """Records `indices` of the wish's seed; `attempts` counts the redraws of each, 0 at first."""
+        """Records `indices` of the wish's seed; `attempts` counts the redraws of each, 0 at first.
+
+        Those that are drawn again are drawn one by one.
+        """
         attempts = attempts if attempts is not None else [0] * len(indices)
         generator, _, _ = self.load(wish.twelve)
         rngs = [
@@ -138,10 +141,10 @@ class Sampler:
         ]
         plans = [draw_plan(self.request(wish, rng), rng) for rng in rngs]
         if wish.noise is not None or wish.snr is not None:
-            pairs = generator.render_pairs(plans, rngs)
+            pairs = generator.render_pairs(plans, rngs, alone=any(attempts))
             made = zip(plans, pairs, indices, attempts, strict=True)
             return [self._recorded(wish, plan, pair, i, a) for plan, pair, i, a in made]
-        signals = generator.render(plans, rngs)
+        signals = generator.render(plans, rngs, alone=any(attempts))
         return [
             self.finished(wish, plan, signal, i, a)
             for plan, signal, i, a in zip(plans, signals, indices, attempts, strict=True)

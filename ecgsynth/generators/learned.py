@@ -96,30 +96,33 @@ class Learned:
         # A decoder trained without a critic never uses the noise that is injected: then none is drawn.
         self._injects = bool(net.decoder.noise_gain.any())
 
-    def render(self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]) -> list[NDArray[np.float32]]:
+    def render(
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], *, alone: bool = False
+    ) -> list[NDArray[np.float32]]:
         """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
 
         Record i depends on plan i, generator i and its place in the call modulo `ROWS`, on nothing else:
-        calls are cut into blocks of `ROWS` rows (of one where records are long), filled up with repeats.
+        calls are cut into blocks of `ROWS` rows (of one where records are long), filled up with repeats. With
+        `alone` all blocks are of one row: for the few that are drawn again, most of a block would be waste.
 
         Raises
         ------
         ValueError
             If the plans are of different length.
         """
-        return [signal for signal, _ in self.render_pairs(plans, rngs)]
+        return [signal for signal, _ in self.render_pairs(plans, rngs, alone=alone)]
 
     def render_pairs(
-        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator]
+        self, plans: Sequence[Plan], rngs: Sequence[np.random.Generator], *, alone: bool = False
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """As :meth:`render`, with the heart alone beside each signal: no noise, drift or wander."""
         if len({plan.n_samples for plan in plans}) > 1:
             raise ValueError("plans rendered together must have one length")
-        rows = _rows_at_once(plans)
+        rows, drawn = (1, 1) if alone else (_rows_at_once(plans), LATENT_ROWS)
         pairs: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-        for begin in range(0, len(plans), LATENT_ROWS):
-            some, own = plans[begin : begin + LATENT_ROWS], rngs[begin : begin + LATENT_ROWS]
-            latents = self._draw_latents(some, _scores(own, self.net), LATENT_ROWS)
+        for begin in range(0, len(plans), drawn):
+            some, own = plans[begin : begin + drawn], rngs[begin : begin + drawn]
+            latents = self._draw_latents(some, _scores(own, self.net), drawn)
             for first in range(0, len(some), rows):
                 part = slice(first, first + rows)
                 pairs += self._render_rows(some[part], own[part], latents[: len(some)][part], rows)

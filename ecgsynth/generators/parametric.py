@@ -123,7 +123,9 @@ class Parametric:
         self.leads = tuple(leads)
         self.config = config or ParametricConfig()
 
-    def render(self, plans: list[Plan], rngs: list[np.random.Generator]) -> list[NDArray[np.float32]]:
+    def render(
+        self, plans: list[Plan], rngs: list[np.random.Generator], *, alone: bool = False
+    ) -> list[NDArray[np.float32]]:
         """Signals [leads, n_samples] in mV of the leads each plan's request asks for.
 
         Parameters
@@ -131,16 +133,18 @@ class Parametric:
         plans : list of Plan
         rngs : list of numpy.random.Generator
             One per plan; the same state gives the same signal whatever else is in the list.
+        alone : bool
+            Draw them one by one, as this generator does anyway.
 
         Raises
         ------
         OptionError
             If a lead is not known.
         """
-        return [signal for signal, _ in self.render_pairs(plans, rngs)]
+        return [signal for signal, _ in self.render_pairs(plans, rngs, alone=alone)]
 
     def render_pairs(
-        self, plans: list[Plan], rngs: list[np.random.Generator]
+        self, plans: list[Plan], rngs: list[np.random.Generator], *, alone: bool = False
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
         """As :meth:`render`, with the heart alone beside each signal: no noise, no wander."""
         return [self._render_one(plan, rng) for plan, rng in zip(plans, rngs, strict=True)]

@@ -29,8 +29,8 @@ from ecgsynth.privacy.verifier import Verifier
 Floats = NDArray[np.float64]
 
 #: Share of strips of people outside training that may be listed. A record has up to three strips of a rhythm:
-#: limits from half of the training people of public recordings list 0.80 % of the other half's records (1.06 %
-#: at 0.5 %, 0.64 % at 0.2 %), where 1 % may be.
+#: limits from half of the training people of public recordings list 0.80 % of the other half's records
+#: (1.06 % at 0.5 %, 0.64 % at 0.2 %), where 1 % may be.
 LISTED: Final = 0.003
 #: Where the tail of strangers' scores is read. Beyond it not all are strangers: the two patients of PTB-XL
 #: most alike of all are of one weight, a year apart in age, and were recorded by one device within weeks.
