@@ -102,8 +102,8 @@ class Learned:
         """Signals ``[outputs, samples]`` in mV at `PLAN_FS`, one per plan.
 
         Record i depends on plan i, generator i and its place in the call modulo `ROWS`, on nothing else:
-        calls are cut into blocks of `ROWS` rows (of one where records are long), filled up with repeats. With
-        `alone` all blocks are of one row: for the few that are drawn again, most of a block would be waste.
+        calls are cut into blocks of `ROWS` rows, filled up with repeats; of one, where records are long or
+        `alone`: most of a block would be waste for the few that are drawn again.
 
         Raises
         ------
