@@ -11,7 +11,9 @@ One run makes one checkpoint; a cGAN starts from the cVAE of the same leads:
     python scripts/train_weights.py --pack twelve.npz --generator cgan --steps 400 --lr 0.0002 \
         --batch-size 10 --start cvae-twelve.safetensors --work runs/cgan-twelve --out cgan-twelve.safetensors
 
-These are the runs behind the weights that ship: about 55, 12, 20 and 8 minutes of one core.
+These are the runs behind the weights that ship: about 55, 12, 20 and 8 minutes of one core, 95 in all. By the
+rates of CodeCarbon (rated power of the processor, a fixed one for memory) that is some 25 Wh, an estimate.
+Their corrections of noise were fitted anew since, by ``scripts/refit_corrections.py``.
 People of the part ``test`` are never read. ``--resume`` goes on after a kill.
 """
 
