@@ -1,4 +1,4 @@
-"""Train the network that looks at strips: ecgsynth/fidelity/strip_net.py without torch."""
+"""Train the network that looks at strips: ecgsynth/fidelity/fault_net.py without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
-from ecgsynth.fidelity.strip_net import (
+from ecgsynth.fidelity.fault_net import (
     ASKED,
     COMPARED,
     CUT_HIDDEN,
@@ -26,8 +26,8 @@ from ecgsynth.fidelity.strip_net import (
     LEAST_SPREAD,
     LEAST_VARIANCE,
     SAMPLES,
+    FaultNet,
     Strip,
-    StripNet,
     asked_of,
     packed,
     unpacked,
@@ -43,7 +43,7 @@ CUT_OFTEN, CUT_LEAST, NOISE_OFTEN, NOISE_MOST, HEIGHT_SD = 0.25, 1250, 0.3, 0.01
 
 
 class TrainedNet(nn.Module):
-    """The same network as `StripNet` in torch, with batch normalisation."""
+    """The same network as `FaultNet` in torch, with batch normalisation."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class TrainedNet(nn.Module):
         odds = self.cut[1](relu(self.cut[0](rows)))[..., 0]
         return odds.logsumexp(dim=1) - float(np.log(len(CUTS)))
 
-    def folded(self) -> StripNet:
+    def folded(self) -> FaultNet:
         """Without torch, in half precision, as it is stored."""
         state = {name: value.detach().double().numpy() for name, value in self.state_dict().items()}
         arrays: dict[str, Any] = {}
@@ -100,7 +100,7 @@ class TrainedNet(nn.Module):
             arrays[f"conv.{i}.weight"] = (kernel * gain[:, None, None]).reshape(len(kernel), -1)
             arrays[f"conv.{i}.bias"] = norm["bias"] - norm["running_mean"] * gain
         arrays |= {name: value for name, value in state.items() if not name.startswith("conv.")}
-        return unpacked(NAMES, packed(StripNet(NAMES, arrays)))
+        return unpacked(NAMES, packed(FaultNet(NAMES, arrays)))
 
 
 def _summary(frames: Tensor, here: Tensor, place: Tensor, n: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _summary(frames: Tensor, here: Tensor, place: Tensor, n: Tensor) -> Tensor:
     return torch.cat([mean, spread, (frames * here).amax(-1), trend, halves], dim=1)
 
 
-def train(data: Sequence[Strips], without: NDArray[np.str_], seed: int) -> StripNet:
+def train(data: Sequence[Strips], without: NDArray[np.str_], seed: int) -> FaultNet:
     """A network from all strips but those of the people in ``without``.
 
     Sound strips and strips with each fault weigh the same in sum; a person's as the square root of their
@@ -188,7 +188,7 @@ class _Pool:
         return torch.tensor(signal), torch.tensor(samples), torch.tensor(asked)
 
 
-def kept_net(data: Sequence[Strips], without: NDArray[np.str_], seed: int, keep: Path | None) -> StripNet:
+def kept_net(data: Sequence[Strips], without: NDArray[np.str_], seed: int, keep: Path | None) -> FaultNet:
     """`train`, or what an earlier run left in the folder ``keep``."""
     path = keep / f"net_{seed}.bin" if keep else None
     if path is not None and path.is_file():

@@ -21,8 +21,8 @@ from ecgsynth.fidelity.evidence import (
     log_odds_many,
     table,
 )
+from ecgsynth.fidelity.fault_net import FaultNet, add_strip_odds
 from ecgsynth.fidelity.faults import FAULTS, conducted, told
-from ecgsynth.fidelity.strip_net import StripNet, add_strip_odds
 from ecgsynth.fidelity.trees import Trees, join
 from ecgsynth.rhythms import RHYTHMS
 
@@ -108,7 +108,7 @@ def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row], strips: Sequence[
 
 
 def scores_out_of_fold(
-    rows: Sequence[Row], values: Table, nets: Sequence[StripNet], strips: Strips
+    rows: Sequence[Row], values: Table, nets: Sequence[FaultNet], strips: Strips
 ) -> tuple[Scores, Claimed]:
     """Scores of all rows from trees that did not see the person, of some under other rhythms' names too.
 
@@ -132,7 +132,7 @@ def scores_out_of_fold(
     return scores, claimed
 
 
-def odds_of(net: StripNet, strips: Strips, index: Sequence[int], claim: str = "") -> list[Odds]:
+def odds_of(net: FaultNet, strips: Strips, index: Sequence[int], claim: str = "") -> list[Odds]:
     """The network's log-odds of some strips, under their own rhythm or the name ``claim``."""
     return [
         net.log_odds(strips.strips[i], claim or str(strips.rhythm[i]), str(strips.lead[i])) for i in index

@@ -11,10 +11,10 @@ from gate_rows import SHORTEST, Plan, Row, kind_of, variants_of
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity.beatshape import remove_baseline
+from ecgsynth.fidelity.fault_net import Strip, strip_of
 from ecgsynth.fidelity.faults import FAULTS, find_partner, plant
 from ecgsynth.fidelity.measures import FS, at_common_rate
 from ecgsynth.fidelity.sound import one_lead, shortened
-from ecgsynth.fidelity.strip_net import Strip, strip_of
 from ecgsynth.records import Record
 
 #: Further draws of each strip, those of rhythms with many people apart.

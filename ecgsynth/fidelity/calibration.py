@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ecgsynth.errors import CheckpointError
-from ecgsynth.fidelity.strip_net import StripNet, packed, unpacked
+from ecgsynth.fidelity.fault_net import FaultNet, packed, unpacked
 from ecgsynth.fidelity.trees import Trees
 from ecgsynth.rhythms import RHYTHMS, Rhythm
 
@@ -48,7 +48,7 @@ class Calibration:
         What tells rhythms apart, behind the number ``evidence``; None leaves that check out.
     faults : Trees or None
         What tells faults from sound recordings, one output per fault.
-    strips : StripNet or None
+    strips : FaultNet or None
         What looks at the strip itself; its log-odds are added to those of ``faults``.
     fitted : mapping of str to mapping of str to float
         What each rhythm's bounds did to people whom they were not fitted on: sound ``records``, the share
@@ -62,7 +62,7 @@ class Calibration:
     evidence: Trees | None = None
     faults: Trees | None = None
     fitted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    strips: StripNet | None = None
+    strips: FaultNet | None = None
 
     def bounds(self, rhythm: str) -> Mapping[str, Bound]:
         """Bounds for ``rhythm``; those of the rhythm table where nothing was fitted."""
@@ -143,7 +143,7 @@ def _read_trees(entry: Mapping[str, Any] | None) -> Trees | None:
     return Trees(inputs, outputs, feature, arrays["threshold"], arrays["leaf"], owner, arrays["base"])
 
 
-def _read_strips(entry: Mapping[str, Any] | None) -> StripNet | None:
+def _read_strips(entry: Mapping[str, Any] | None) -> FaultNet | None:
     if entry is None:
         return None
     raw = base64.b64decode(entry["data"], validate=True)
@@ -195,7 +195,7 @@ def _plain_trees(model: Trees | None) -> dict[str, Any] | None:
     }
 
 
-def _plain_strips(net: StripNet | None) -> dict[str, Any] | None:
+def _plain_strips(net: FaultNet | None) -> dict[str, Any] | None:
     if net is None:
         return None
     return {"outputs": list(net.outputs), "data": base64.b64encode(packed(net)).decode("ascii")}

@@ -13,12 +13,12 @@ import numpy as np
 
 from ecgsynth.fidelity.calibration import Bound, Calibration
 from ecgsynth.fidelity.evidence import fault_odds_many, log_odds_many
+from ecgsynth.fidelity.fault_net import add_strip_odds, strip_of
 from ecgsynth.fidelity.faults import known_narrow, told
 from ecgsynth.fidelity.gate_words import explain
 from ecgsynth.fidelity.integrity import derived, integrity, lead_residual
 from ecgsynth.fidelity.leads import rows_of_eight
 from ecgsynth.fidelity.measures import Measured, measure
-from ecgsynth.fidelity.strip_net import add_strip_odds, strip_of
 from ecgsynth.records import Episode, Record
 from ecgsynth.rhythms import RHYTHMS
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import ecgsynth
-from ecgsynth.fidelity.strip_net import (
+from ecgsynth.fidelity.fault_net import (
     SAMPLES,
-    StripNet,
+    FaultNet,
     add_strip_odds,
     packed,
     shapes_of,
@@ -25,12 +25,12 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 NAMES = ("splice", "fs")
 
 
-def drawn(seed: int, scale: float = 0.1) -> StripNet:
+def drawn(seed: int, scale: float = 0.1) -> FaultNet:
     rng = np.random.default_rng(seed)
     arrays = {
         name: rng.normal(0, scale, shape).astype(np.float32) for name, shape in shapes_of(len(NAMES)).items()
     }
-    return StripNet(NAMES, arrays)
+    return FaultNet(NAMES, arrays)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def asked_of(strip: Strip, rhythm: str, lead: str) -> Floats:
 
 
 @dataclass(frozen=True)
-class StripNet:
+class FaultNet:
     """The network, with its normalisation folded into the convolutions.
 
     Attributes
@@ -185,12 +185,12 @@ def add_strip_odds(looks: Mapping[str, float], odds: Mapping[str, float]) -> dic
     return {name: value + odds.get(name.removeprefix("looks_"), 0.0) for name, value in looks.items()}
 
 
-def packed(net: StripNet) -> bytes:
+def packed(net: FaultNet) -> bytes:
     """All arrays in half precision, one behind the other."""
     return b"".join(net.arrays[name].astype("<f2").tobytes() for name in shapes_of(len(net.outputs)))
 
 
-def unpacked(outputs: Sequence[str], raw: bytes) -> StripNet:
+def unpacked(outputs: Sequence[str], raw: bytes) -> FaultNet:
     """What `packed` wrote; ValueError where the size is another or a weight is not finite."""
     arrays: dict[str, Any] = {}
     at = 0
@@ -200,4 +200,4 @@ def unpacked(outputs: Sequence[str], raw: bytes) -> StripNet:
         at += size
     if at != len(raw) or not all(np.isfinite(values).all() for values in arrays.values()):
         raise ValueError("a strip network of another size, or not of numbers")
-    return StripNet(tuple(outputs), arrays)
+    return FaultNet(tuple(outputs), arrays)
