@@ -347,8 +347,8 @@ def test_nan_from_a_generator_is_never_written(tmp_path: Path, monkeypatch: pyte
 
     real = Parametric.render
 
-    def render(self: Any, plans: Any, rngs: Any) -> Any:
-        signals = real(self, plans, rngs)
+    def render(self: Any, plans: Any, rngs: Any, **how: Any) -> Any:
+        signals = real(self, plans, rngs, **how)
         for strip in signals:
             strip[:, 100] = np.nan
         return signals
