@@ -567,3 +567,12 @@ def test_real_people_pass() -> None:
             verdicts.append(check_record(resample(record, FS), calibration).passed)
     assert len(verdicts) > 50
     assert np.mean(verdicts) >= 0.95
+
+
+def test_limits_borrowed_in_twelve_leads_move_out_as_far_as_faults_leave_room() -> None:
+    from ecgsynth.fidelity.few_people import _further
+
+    known = {"looks_splice_12": 1.0, "looks_gain_12": 1.0, "evidence": 0.0}
+    room = {"looks_splice_12": 2.0, "looks_gain_12": 9.0, "evidence": -np.inf}
+    assert _further(known, 3.0, room) == {"looks_splice_12": 2.0, "looks_gain_12": 4.0, "evidence": 3.0}
+    assert _further({"looks_splice": 1.0}, 3.0, {"looks_splice": 9.0}) == {"looks_splice": 1.0}

@@ -197,13 +197,16 @@ def joint_limits(
     }
 
 
-def room_of(names: Sequence[str], faulty: Mapping[str, Scores], own: Mapping[str, str]) -> Array:
-    """The limit of each check that finds `WANTED` of its own fault; -inf without one."""
+def room_of(
+    names: Sequence[str], faulty: Mapping[str, Scores], own: Mapping[str, str], found: float = WANTED
+) -> Array:
+    """The limit of each check that finds the share ``found`` of its own fault; -inf without one."""
     least = np.full(len(names), -np.inf)
     for j, name in enumerate(names):
         if own.get(name) in faulty:
             values = faulty[own[name]].values[:, j]
-            least[j] = np.quantile(values[np.isfinite(values)], 1.0 - WANTED)
+            values = values[np.isfinite(values)]
+            least[j] = np.quantile(values, 1.0 - found) if len(values) else -np.inf
     return least
 
 

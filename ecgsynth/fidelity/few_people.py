@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.allocation import WORTH, Scores, excess, step_for
+from ecgsynth.fidelity.allocation import WORTH, Scores, excess, room_of, step_for
 from ecgsynth.fidelity.calibration import Bound
 from ecgsynth.fidelity.checks import is_score
 
@@ -16,6 +16,8 @@ Rows = Sequence[Mapping[str, float]]
 
 #: Limits from few people find all but this share of the faults that were planted in them.
 MISSED = 0.05
+#: In twelve leads limits of another rhythm may move out as far as this share of planted faults is found.
+FOUND = 0.75
 #: With fewer people than this, only faults are looked for that no rhythm looks like; with fewer than
 #: `VERY_FEW` none that a number of its own does not find.
 ENOUGH_PEOPLE, VERY_FEW = 8, 3
@@ -114,13 +116,28 @@ def limits_of_few(
     limits = _limits_in(bounds)
     beyond = excess(kept, limits, dict.fromkeys(limits, 1.0))
     step = max(0.0, step_for(beyond, weights, share, lost))
-    limits = {name: max(limit + step, known.get(name, -np.inf)) for name, limit in limits.items()}
+    room = dict(zip(kept.names, room_of(kept.names, faulty, own, FOUND), strict=True))
+    further = _further(known, step, room)
+    limits = {name: max(limit + step, further.get(name, -np.inf)) for name, limit in limits.items()}
     if not known:
         bounds = bounds_at(limits)
         raise_to_faults(bounds, planted)
         drop_unsure(bounds, planted, round(float(weights.sum())))
         limits = _limits_in(bounds)
     return limits
+
+
+def _further(known: Mapping[str, float], step: float, room: Mapping[str, float]) -> dict[str, float]:
+    """Limits of another rhythm, in twelve leads by ``step`` further out, as far as planted faults leave room.
+
+    There they are drawn close around the many people in sinus rhythm, and others lie farther out.
+    """
+    if not any(name.endswith("_12") for name in known):
+        return dict(known)
+    return {
+        name: limit + step if np.isneginf(room[name]) else max(limit, min(limit + step, room[name]))
+        for name, limit in known.items()
+    }
 
 
 def _stand_alone(sound: Scores, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
