@@ -243,6 +243,19 @@ def loading() -> Iterator[None]:
         gc.enable()
 
 
+def _take_one_thread() -> None:
+    """Let this process multiply matrices with one thread: workers are as many as cores.
+
+    Two that spin two threads each on two cores slow each other by a third in the small products of the record
+    gate.
+    """
+    from threadpoolctl import threadpool_limits
+
+    # For a library that is not loaded yet, in a process that was not forked.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    threadpool_limits(1, user_api="blas")
+
+
 def start_worker() -> None:
     """First thing in a worker process.
 
@@ -252,6 +265,7 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    _take_one_thread()
     # What it was forked with stays; a search for garbage in it would copy its pages, too.
     gc.freeze()
     parent = parent_process()

@@ -195,6 +195,22 @@ def test_large_batches_go_both_ways_at_once() -> None:
     ]
 
 
+def threads_of_blas(_: int) -> list[int]:
+    """How many threads a matrix product takes here."""
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    assert np.ones((2, 2)).dot(np.ones(2)).sum() == 4
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_worker_multiplies_with_one_thread(fork: bool) -> None:
+    """As many workers as cores that take a thread per core each would wait for each other."""
+    found = list(in_order(threads_of_blas, range(2 * BATCH), Engine("processes", 2), fork=fork))
+    assert found[0] and {number for threads in found for number in threads} == {1}
+
+
 def fail_oddly(number: int) -> int:
     class Local(Exception):
         """Cannot be sent."""
