@@ -216,17 +216,20 @@ def strongest(deviations: Floats, matches: Sequence[Match], tails: Floats) -> Fl
     their mean, their margins often lie 4 above it, so one limit in deviations for all of them hides what was
     bent.
     """
-    allowed = np.array([_evidence(match) for match in matches])
-    units = (deviations - tails[:, 0]) / tails[:, 1]
-    return np.asarray(np.maximum(np.where(allowed, units, -np.inf).max(axis=1), _LEAST))
+    return np.asarray(np.maximum(_in_excesses(deviations, matches, tails).max(axis=1), _LEAST))
 
 
 def most_striking(match: Match, limits: Limits) -> str:
     """The statistic of `STATISTICS` that the score of a match comes from."""
     reference = limits.reference
     deviations = (above([match], reference.weights) - limits.centre) / limits.spread
-    units = (deviations[0] - reference.tails[:, 0]) / reference.tails[:, 1]
-    return STATISTICS[int(np.where(_evidence(match), units, -np.inf).argmax())]
+    return STATISTICS[int(_in_excesses(deviations, [match], reference.tails)[0].argmax())]
+
+
+def _in_excesses(deviations: Floats, matches: Sequence[Match], tails: Floats) -> Floats:
+    """Deviations [matches, statistics] in mean excesses of each one's tail; -inf where one may not speak."""
+    allowed = np.array([_evidence(match) for match in matches])
+    return np.where(allowed, (deviations - tails[:, 0]) / tails[:, 1], -np.inf)
 
 
 def tails_of(deviations: Floats, matches: Sequence[Match]) -> Floats:
