@@ -188,7 +188,7 @@ def generate_dataset(options: GenerateOptions, progress: Progress | None = None)
     )
     with loading():
         sampler = Sampler(options.generator, options.weights)
-        _take_one_thread(options.generator)
+        _one_torch_thread(options.generator)
         sampler.check(options.wish())
         _, metadata, digest = sampler.load(options.wish().twelve)
     copies = open_gate(options.generator, options.weights, metadata, options.train, wanted=options.copy_gate)
@@ -262,7 +262,7 @@ class _Worker:
         keep_memory()
         self.options, self.sampler, self.wish = options, sampler, options.wish()
         self.calibration, self.copies = load_calibration(), copies
-        _take_one_thread(options.generator)
+        _one_torch_thread(options.generator)
         self.digest = sampler.load(self.wish.twelve)[2]
 
     def __reduce__(self) -> tuple[Callable[..., _Worker], tuple[GenerateOptions, CopyGate, str]]:
@@ -322,7 +322,7 @@ class _Worker:
         }
 
 
-def _take_one_thread(generator: str) -> None:
+def _one_torch_thread(generator: str) -> None:
     """Let torch have one thread: two processes that spin two each on two cores slow each other tenfold.
 
     Before weights are loaded, which one thread alone does sooner, too.

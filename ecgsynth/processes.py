@@ -243,7 +243,7 @@ def loading() -> Iterator[None]:
         gc.enable()
 
 
-def _take_one_thread() -> None:
+def _one_blas_thread() -> None:
     """Let this process multiply matrices with one thread: workers are as many as cores.
 
     Two that spin two threads each on two cores slow each other by a third in the small products of the record
@@ -265,7 +265,7 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    _take_one_thread()
+    _one_blas_thread()
     # What it was forked with stays; a search for garbage in it would copy its pages, too.
     gc.freeze()
     parent = parent_process()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.beatshape import middle
 from ecgsynth.fidelity.evidence import context
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Strip:
 
 def strip_of(clean: Array) -> Strip:
     """The first `SAMPLES` of a lead [samples] in mV at 250 Hz, without its baseline."""
-    part = clean[:SAMPLES] - np.median(clean[:SAMPLES])
+    part = clean[:SAMPLES] - middle(clean[:SAMPLES])
     height = max(float(np.quantile(np.abs(part), HEIGHT_AT)), LEAST_MV)
     signal = np.zeros(SAMPLES, dtype=np.float16)
     signal[: len(part)] = np.clip(part / height, -FARTHEST, FARTHEST)
