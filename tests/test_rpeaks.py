@@ -127,3 +127,18 @@ def test_a_signal_that_begins_at_the_very_end_has_no_peaks() -> None:
     signal = np.zeros(2500)
     signal[-10:] = 1.0
     assert len(detect_r_peaks(signal, FS)) == 0
+
+
+def test_beats_as_fast_as_the_detector_can_count_do_no_harm() -> None:
+    """sleepecg has room for one RR interval every 0.2 s; one more, and it wrote into what lies behind."""
+    fs, time = 100.0, np.arange(150) / 100.0
+    most = 0
+    for gap in (0.1, 0.13, 0.15, 0.2, 0.205, 0.21, 0.215, 0.22):
+        at = np.arange(0.05, 1.5, gap)[:, None]
+        heights = np.where(np.arange(len(at)) % 2, 1.0, 0.95)[:, None]
+        for width in (0.004, 0.006, 0.012, 0.02):
+            pulses = (np.exp(-0.5 * ((time - at) / width) ** 2) * heights).sum(axis=0)
+            peaks = detect_r_peaks(pulses, fs)
+            assert (np.diff(peaks) > 0).all() and (peaks < len(time)).all()
+            most = max(most, len(peaks))
+    assert most == 7
