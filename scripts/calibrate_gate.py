@@ -1,12 +1,12 @@
-"""Fit the gate's trees, network and bounds on real people and say how others fare.
+"""Fit the gate's trees, networks and bounds on real people and say how others fare.
 
     python scripts/calibrate_gate.py --data DIR --split split.json [--out gate.json] [--report report.json]
         [--work FOLDER]
 
-DIR holds one folder per database, split.json is a split by person. Trees, network, bounds and planted faults
+DIR holds one folder per database, split.json is a split by person. Trees, networks, bounds and planted faults
 come from people in ``train`` and ``val``; bounds are fitted on scores of people whom the rest was not fitted
 on, and tried on people whom they were not fitted on either. The faults have other strengths than those of
-benchmarks/judge.py. People in ``test`` are only counted. Measuring and the network's training take most of
+benchmarks/judge.py. People in ``test`` are only counted. Measuring and the networks' training take most of
 the time: ``--work`` keeps what they gave, and a run that was stopped goes on from there.
 """
 
@@ -66,6 +66,10 @@ from ecgsynth.split import SplitManifest
 
 #: Stretches per person and rhythm that are fitted on, and that held-out people are counted by.
 PER_PERSON, PER_HELD = 6, 3
+#: Seeds of further draws of leads, recorders and faults, and the share of recordings with an artefact there.
+FURTHER, ARTEFACTS = (2, 3), 0.4
+#: Networks whose log-odds are averaged: they differ in their first weights and the order of strips.
+NETWORKS = 2
 #: Folds of people that bounds are tried on.
 TRIED = 5
 #: No ECG is smaller or larger than this, in mV from lowest to highest sample; what each rhythm's people show
@@ -76,6 +80,8 @@ HARD_SPAN: dict[str, Bound] = {"span_low": (0.05, np.inf), "span_high": (-np.inf
 #: those that do so in twelve-lead records only.
 LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr")
 LIKE_12 = LIKE | dict.fromkeys(("afib", "aflutter", "svt"), "nsr")
+#: Faults that are not looked for in a rhythm: P waves that begin over 240 ms before R are not seen.
+UNSEEN = {"avb1": ("no_p",)}
 #: Bounds of plain numbers that `LIKE` rhythms take in.
 SHARED = ("qrs_ms", "pr_ms", "p_share", "nrmssd", "rr_step", "concentration", "peakedness", "quiet")
 #: Evidence of rhythms whose groups are `RARE` may lie this far under that of any of their people's strips.
@@ -83,15 +89,26 @@ RARE_SLACK = 1.0
 
 
 def fit(
-    rows: Sequence[Row], split: SplitManifest, data: tuple[Strips, Strips], keep: Path | None = None
+    rows: Sequence[Row],
+    further: Sequence[Row],
+    split: SplitManifest,
+    data: tuple[Strips, Strips],
+    keep: Path | None = None,
 ) -> Calibration:
-    """Trees, network and bounds from rows of the people fitted on, and their strips and further ones."""
-    values = Table.of(rows)
+    """Trees, networks and bounds from rows of the people fitted on, and their strips and further ones.
+
+    Trees are fitted on ``further`` rows, too, bounds are not.
+    """
+    all_rows = [*rows, *further]
+    values = Table.of(all_rows)
     fold = folds_of(rows)
     held = [np.unique(data[0].subject[fold == k]) for k in range(FOLDS)]
-    *nets, strips = (kept_net(data, people, k, keep) for k, people in enumerate([*held, np.array([], str)]))
-    scores, claimed = scores_out_of_fold(rows, values, nets, data[0])
-    trees = fit_trees_of(rows, np.ones(len(rows), dtype=bool), values)
+    *nets, strips = (
+        tuple(kept_net(data, people, k + 10 * draw, keep) for draw in range(NETWORKS))
+        for k, people in enumerate([*held, np.array([], str)])
+    )
+    scores, claimed = scores_out_of_fold(rows, values, nets, data[0], further)
+    trees = fit_trees_of(all_rows, np.ones(len(all_rows), dtype=bool), values)
     limits, rhythms = fit_checks(rows, scores, claimed)
     rates = passed_out_of_fold(rows, scores, claimed)
     owners = _owners(rows)
@@ -141,7 +158,8 @@ def fit_checks(
         group = groups[name]
         own, people = [whole[i] for i in group], [rows[i].subject for i in group]
         rhythm = RHYTHMS[name]
-        asked = {n: end for n, end in looks.items() if any(n in numbers for numbers in own)}
+        unseen = {f"looks_{fault}{twelve}" for fault in UNSEEN.get(name, ()) for twelve in ("", "_12")}
+        asked = {n: end for n, end in looks.items() if n not in unseen and any(n in row for row in own)}
         planted = _planted(rows, whole, claimed, name)
         bounds = fit_rhythm(
             own, people, ends_of(rhythm) | asked, table_bounds(rhythm), planted, _base(name, rhythms)
@@ -259,9 +277,14 @@ def main(arguments: list[str] | None = None) -> int:
         options.work.mkdir(parents=True, exist_ok=True)
     strips = sound_strips((r for r in real if r.subject in known), PER_PERSON)
     rows = rows_of(strips, 0, "learn", elsewhere=True, keep=options.work)
+    further = [
+        row
+        for seed in FURTHER
+        for row in rows_of(strips, seed, "learn", elsewhere=True, keep=options.work, artefacts=ARTEFACTS)
+    ]
     plan = plan_of(strips, 0, "learn")
     data = strips_of_rows(plan, rows, 0), further_strips(plan, strips, 1)
-    calibration = fit(rows, split, data, options.work)
+    calibration = fit(rows, further, split, data, options.work)
     save_calibration(calibration, options.out)
     lines = held_out_table(sound_strips((r for r in real if r.subject in held), PER_HELD), calibration)
     if options.report:

@@ -9,16 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from gate_artefacts import artefact
 from gate_strips import OFTEN, Strips
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
+from ecgsynth.fidelity.beat_view import FS, VIEWS, beat_views
 from ecgsynth.fidelity.fault_net import (
     ASKED,
+    BEAT_LAYERS,
+    BEAT_NUMBERS,
     COMPARED,
     CUT_HIDDEN,
     CUTS,
+    FARTHEST,
+    HEIGHT_AT,
     HIDDEN,
     HOP,
     JOINED,
@@ -29,17 +35,24 @@ from ecgsynth.fidelity.fault_net import (
     FaultNet,
     Strip,
     asked_of,
+    beat_frames,
     packed,
     unpacked,
 )
+from ecgsynth.fidelity.faults import FAULTS
 
-#: Faults that the network is asked for: those that show in how parts of the strip differ, or in its pace. All
-#: of them can be planted in any rhythm.
+#: Faults that the network is asked for: those that show in how parts of the strip differ, in its pace, or in
+#: the outline of its beats. It adds nothing to what trees say of the others.
 NAMES = tuple(OFTEN)
-STEPS, BATCH, PEAK_RATE, DECAY, DROPPED = 2000, 64, 3e-3, 2e-3, 0.2
+STEPS, BATCH, PEAK_RATE, DECAY, DROPPED = 2500, 64, 3e-3, 2e-3, 0.2
 #: How often a strip is cut shorter, down to how many samples; how often it gets noise, up to which share of
-#: its height; by how much the logarithm of the height in mV varies.
+#: its height; by how much the logarithm of the height in mV varies; how often it gets an artefact.
 CUT_OFTEN, CUT_LEAST, NOISE_OFTEN, NOISE_MOST, HEIGHT_SD = 0.25, 1250, 0.3, 0.01, 0.1
+ARTEFACT_OFTEN = 0.2
+#: Least height of a strip with an artefact, in heights of the strip without.
+LEAST_HEIGHT = 0.1
+#: Parts of the network whose convolutions are normalised.
+CONVOLVED = ("conv", "beat")
 
 
 class TrainedNet(nn.Module):
@@ -47,25 +60,24 @@ class TrainedNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers, channels = [], 1
-        for own, width, stride in LAYERS:
-            conv = nn.Conv1d(channels, own, width, stride, width // 2, bias=False)
-            layers.append(nn.Sequential(conv, nn.BatchNorm1d(own), nn.ReLU()))
-            channels = own
-        self.conv = nn.Sequential(*layers)
-        self.head = nn.ModuleList([nn.Linear(5 * channels + ASKED, HIDDEN), nn.Linear(HIDDEN, len(NAMES))])
+        self.conv, self.beat = _convolutions(LAYERS, 1), _convolutions(BEAT_LAYERS, VIEWS)
+        channels = LAYERS[-1][0]
+        self.beats = nn.Linear(beat_frames() * BEAT_LAYERS[-1][0], BEAT_NUMBERS)
+        inputs = 5 * channels + BEAT_NUMBERS + ASKED
+        self.head = nn.ModuleList([nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, len(NAMES))])
         self.project = nn.Linear(channels, COMPARED)
         self.cut = nn.ModuleList([nn.Linear(2 * COMPARED + ASKED, CUT_HIDDEN), nn.Linear(CUT_HIDDEN, 1)])
         self.drop = nn.Dropout(DROPPED)
 
-    def forward(self, signal: Tensor, samples: Tensor, asked: Tensor) -> Tensor:
-        """Log-odds [strips, faults] of strips [strips, `SAMPLES`]."""
+    def forward(self, signal: Tensor, samples: Tensor, beats: Tensor, asked: Tensor) -> Tensor:
+        """Log-odds [strips, faults] of strips [strips, `SAMPLES`] and their beats [strips, views, width]."""
         frames = self.conv(signal[:, None])
         n = torch.div(samples + HOP - 1, HOP, rounding_mode="floor")
         place = torch.arange(frames.shape[-1])[None]
         here = (place < n[:, None]).float()[:, None]
         summary = _summary(frames, here, place, n)
-        odds = self.head[1](self.drop(relu(self.head[0](torch.cat([summary, asked], dim=1)))))
+        seen = relu(self.beats(self.drop(self.beat(beats).flatten(1))))
+        odds = self.head[1](self.drop(relu(self.head[0](torch.cat([summary, seen, asked], dim=1)))))
         where = torch.tensor([float(name == JOINED) for name in NAMES])
         return odds + self._joined(frames, here, n, asked)[:, None] * where
 
@@ -93,14 +105,23 @@ class TrainedNet(nn.Module):
         """Without torch, in half precision, as it is stored."""
         state = {name: value.detach().double().numpy() for name, value in self.state_dict().items()}
         arrays: dict[str, Any] = {}
-        for i in range(len(LAYERS)):
-            norm = {k: state[f"conv.{i}.1.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
+        for conv in (f"{name}.{i}" for name in CONVOLVED for i in range(len(getattr(self, name)))):
+            norm = {k: state[f"{conv}.1.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
             gain = norm["weight"] / np.sqrt(norm["running_var"] + 1e-5)
-            kernel = state[f"conv.{i}.0.weight"]
-            arrays[f"conv.{i}.weight"] = (kernel * gain[:, None, None]).reshape(len(kernel), -1)
-            arrays[f"conv.{i}.bias"] = norm["bias"] - norm["running_mean"] * gain
-        arrays |= {name: value for name, value in state.items() if not name.startswith("conv.")}
+            kernel = state[f"{conv}.0.weight"]
+            arrays[f"{conv}.weight"] = (kernel * gain[:, None, None]).reshape(len(kernel), -1)
+            arrays[f"{conv}.bias"] = norm["bias"] - norm["running_mean"] * gain
+        arrays |= {name: value for name, value in state.items() if name.split(".")[0] not in CONVOLVED}
         return unpacked(NAMES, packed(FaultNet(NAMES, arrays)))
+
+
+def _convolutions(layers: Sequence[tuple[int, int, int]], channels: int) -> nn.Sequential:
+    made = []
+    for own, width, stride in layers:
+        conv = nn.Conv1d(channels, own, width, stride, width // 2, bias=False)
+        made.append(nn.Sequential(conv, nn.BatchNorm1d(own), nn.ReLU()))
+        channels = own
+    return nn.Sequential(*made)
 
 
 def _summary(frames: Tensor, here: Tensor, place: Tensor, n: Tensor) -> Tensor:
@@ -148,44 +169,61 @@ class _Pool:
 
     def __init__(self, data: Sequence[Strips], without: NDArray[np.str_]) -> None:
         self.strips: list[Strip] = []
-        asked, faults, people = [], [], []
+        self.claims: list[tuple[str, str]] = []
+        faults, people = [], []
         for some in data:
             use = ~np.isin(some.subject, without) & np.isin(some.fault, ("", *NAMES))
             for i in np.flatnonzero(use).tolist():
                 self.strips.append(some.strips[i])
-                asked.append(asked_of(some.strips[i], str(some.rhythm[i]), str(some.lead[i])))
+                self.claims.append((str(some.rhythm[i]), str(some.lead[i])))
                 people.append(f"{some.subject[i]}/{some.rhythm[i]}")
             faults.append(some.fault[use])
-        self.asked = np.stack(asked)
         fault = np.concatenate(faults)
         _, owner = np.unique(np.array(people), return_inverse=True)
         each = 1.0 / np.sqrt(np.maximum(np.bincount(owner, weights=fault == ""), 1.0))[owner]
         self.labels = np.stack([fault == name for name in NAMES], axis=1).astype(np.float32)
         weights = np.zeros(self.labels.shape)
         for j, name in enumerate(NAMES):
-            for side in (fault == "", fault == name):
+            here = np.array([FAULTS[name].sought(rhythm) for rhythm, _ in self.claims])
+            for side in (here & (fault == ""), here & (fault == name)):
                 weights[side, j] = each[side] / each[side].sum() * len(fault) / 2
         self.weights = weights.astype(np.float32)
 
-    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Strips, their lengths and what is asked beside them, varied at random."""
-        signal = np.stack([self.strips[i].signal for i in rows]).astype(np.float32)
-        samples = np.array([self.strips[i].samples for i in rows])
-        asked = self.asked[rows].copy()
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Strips, their lengths, their beats and what is asked beside them, varied at random."""
+        signal = np.zeros((len(rows), SAMPLES), dtype=np.float32)
+        beats, asked, samples = [], [], []
         for b, i in enumerate(rows.tolist()):
-            # A strip with a splice may have lost the cut: it stays whole.
-            joined = self.labels[i, NAMES.index(JOINED)] > 0
-            if samples[b] > CUT_LEAST and not joined and rng.random() < CUT_OFTEN:
-                left = int(rng.integers(CUT_LEAST, samples[b]))
-                start = int(rng.integers(0, samples[b] - left + 1))
-                signal[b] = np.pad(signal[b, start : start + left], (0, SAMPLES - left))
-                samples[b] = left
-        noise = rng.uniform(0, NOISE_MOST, (len(rows), 1)) * (rng.random((len(rows), 1)) < NOISE_OFTEN)
-        inside = np.arange(SAMPLES)[None] < samples[:, None]
-        signal += (noise * inside).astype(np.float32) * rng.standard_normal(signal.shape, dtype=np.float32)
-        asked[:, -3] += rng.normal(0, HEIGHT_SD, len(rows))
-        asked[:, -2], asked[:, -1] = np.abs(asked[:, -3]), samples / SAMPLES
-        return torch.tensor(signal), torch.tensor(samples), torch.tensor(asked)
+            strip = self._varied(i, rng)
+            signal[b] = strip.signal
+            samples.append(strip.samples)
+            beats.append(beat_views(strip.signal[: strip.samples], strip.peaks))
+            asked.append(asked_of(strip, *self.claims[i]))
+        arrays = signal, np.array(samples), np.stack(beats), np.stack(asked)
+        return tuple(torch.tensor(array) for array in arrays)
+
+    def _varied(self, i: int, rng: np.random.Generator) -> Strip:
+        """A strip, at times a part of it, with noise or an artefact."""
+        strip = self.strips[i]
+        signal, peaks = strip.signal[: strip.samples].astype(np.float32), strip.peaks
+        # A strip with a splice may have lost the cut: it stays whole.
+        joined = self.labels[i, NAMES.index(JOINED)] > 0
+        if len(signal) > CUT_LEAST and not joined and rng.random() < CUT_OFTEN:
+            left = int(rng.integers(CUT_LEAST, len(signal)))
+            start = int(rng.integers(0, len(signal) - left + 1))
+            signal = signal[start : start + left]
+            peaks = peaks[(peaks >= start) & (peaks < start + left)] - start
+        if rng.random() < NOISE_OFTEN:
+            noise = rng.standard_normal(len(signal), dtype=np.float32)
+            signal = signal + noise * np.float32(rng.uniform(0, NOISE_MOST))
+        height = strip.height + rng.normal(0, HEIGHT_SD)
+        if rng.random() < ARTEFACT_OFTEN:
+            signal = signal + artefact(len(signal), FS, rng).astype(np.float32)
+            size = max(float(np.quantile(np.abs(signal - np.median(signal)), HEIGHT_AT)), LEAST_HEIGHT)
+            signal, height = signal / size, height + float(np.log(size))
+        whole = np.zeros(SAMPLES, dtype=np.float32)
+        whole[: len(signal)] = np.clip(signal, -FARTHEST, FARTHEST)
+        return Strip(whole, len(signal), height, peaks)
 
 
 def kept_net(data: Sequence[Strips], without: NDArray[np.str_], seed: int, keep: Path | None) -> FaultNet:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from gate_artefacts import artefact
+from numpy.typing import NDArray
 
+from ecgsynth.fidelity.fault_net import HEIGHT_AT
 from ecgsynth.records import Record
 from ecgsynth.windows import resample
 
@@ -25,7 +28,8 @@ OFTEN = 0.5
 class Recorder:
     """What another device does; None leaves a part as it is.
 
-    ``fs``, ``high_pass`` and ``low_pass`` in Hz, ``step`` in mV, ``gain`` times mV.
+    ``fs``, ``high_pass`` and ``low_pass`` in Hz, ``step`` in mV, ``gain`` times mV, ``artefacts`` share of
+    strips with one.
     """
 
     fs: float | None
@@ -33,16 +37,17 @@ class Recorder:
     low_pass: float | None
     step: float
     gain: float
+    artefacts: float = 0.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator) -> Recorder:
+    def drawn(cls, rng: np.random.Generator, artefacts: float = 0.0) -> Recorder:
         """One at random."""
         fs, high, low = (
             float(rng.choice(values)) if rng.random() < OFTEN else None
             for values in (RATES, HIGH_PASS, LOW_PASS)
         )
         gain = float(np.exp(rng.uniform(*np.log(GAINS))))
-        return cls(fs, high, low, float(rng.choice(STEPS)), gain)
+        return cls(fs, high, low, float(rng.choice(STEPS)), gain, artefacts)
 
     def store(self, record: Record) -> Record:
         """The record as this device would have kept it: at its rate, filtered, in whole steps."""
@@ -56,5 +61,20 @@ class Recorder:
             # One pole and causal, as in hardware: it bends the ST segment like they do.
             sos = butter(1, self.high_pass, "highpass", fs=moved.fs, output="sos")
             signal, _ = sosfilt(sos, signal, zi=sosfilt_zi(sos)[:, None, :] * signal[None, :, :1])
-        stored = np.round(signal / self.step) * self.step
-        return replace(moved, signal=stored.astype(np.float32))
+        stored = (np.round(signal / self.step) * self.step).astype(np.float32)
+        return replace(moved, signal=self._disturbed(stored, moved.fs) if self.artefacts else stored)
+
+    def _disturbed(self, stored: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+        """Leads [leads, samples] with an artefact, or as they are.
+
+        Which, is up to the device and the length: both people of a splice have the same one.
+        """
+        rng = np.random.default_rng([int(self.gain * 1e6), stored.shape[1]])
+        if rng.random() >= self.artefacts:
+            return stored
+        signal = stored.astype(np.float64)
+        made = artefact(signal.shape[1], fs, rng)
+        apart = np.abs(signal - np.median(signal, axis=1, keepdims=True))
+        heights = np.quantile(apart, HEIGHT_AT, axis=1, keepdims=True)
+        signal += made * heights * rng.uniform(0.4, 1.0, (len(signal), 1))
+        return (np.round(signal / self.step) * self.step).astype(np.float32)

@@ -48,15 +48,16 @@ def rows_of(
     strength: Strength | None = None,
     elsewhere: bool = False,
     keep: Path | None = None,
+    artefacts: float = 0.0,
 ) -> list[Row]:
     """Rows of strips: each as recorded if it has the eight leads, and one of its leads alone.
 
     With a ``strength`` also with every fault that applies, see `SPOILT`. With ``elsewhere`` each also as
-    another recorder would have stored it (:mod:`gate_recorders`) and at times shorter; faults are planted in
-    one of the two. ``keep`` is a folder that gets the rows of every `BATCH` strips as they are measured; what
-    it holds is not measured again.
+    another recorder would have stored it (:mod:`gate_recorders`) and at times shorter, with ``artefacts`` in
+    that share of them; faults are planted in one of the two. ``keep`` is a folder that gets the rows of every
+    `BATCH` strips as they are measured; what it holds is not measured again.
     """
-    plan = plan_of(strips, seed, strength)
+    plan = plan_of(strips, seed, strength, artefacts)
     rows: list[Row] = []
     began = time.monotonic()
     for first in range(0, len(plan.records), BATCH):
@@ -80,14 +81,18 @@ def rows_of(
 
 @dataclass(frozen=True)
 class Plan:
-    """Records to measure, the strength of the faults planted in each (None: none), and partners by kind."""
+    """Records to measure, the strength of the faults planted in each (None: none), and partners by kind.
+
+    ``artefacts`` is the share with one of those that another recorder stores.
+    """
 
     records: Sequence[Record]
     strengths: Sequence[Strength | None]
     pools: Mapping[tuple[str, float, int], list[Record]]
+    artefacts: float = 0.0
 
 
-def plan_of(strips: Iterable[Record], seed: int, strength: Strength | None) -> Plan:
+def plan_of(strips: Iterable[Record], seed: int, strength: Strength | None, artefacts: float = 0.0) -> Plan:
     """Each strip as recorded if it has the eight leads, and one of its leads alone."""
     rng = np.random.default_rng(seed)
     records: list[Record] = []
@@ -107,7 +112,7 @@ def plan_of(strips: Iterable[Record], seed: int, strength: Strength | None) -> P
         strengths.append(
             strength if counts[kind, record.subject] <= SPOILT.get(kind[0], MOST_SPOILT) else None
         )
-    return Plan(records, strengths, pools)
+    return Plan(records, strengths, pools, artefacts)
 
 
 def variants_of(
@@ -116,12 +121,12 @@ def variants_of(
     """The records ``first`` to ``stop`` and what is made of them, each with the name of its fault."""
     for k in range(first, len(plan.records) if stop is None else min(stop, len(plan.records))):
         own = np.random.default_rng([seed, k])
-        yield from _variants(plan.records[k], plan.pools, own, plan.strengths[k], elsewhere)
+        yield from _variants(plan.records[k], plan, own, plan.strengths[k], elsewhere)
 
 
 def _variants(
     record: Record,
-    pools: Mapping[tuple[str, float, int], list[Record]],
+    plan: Plan,
     rng: np.random.Generator,
     strength: Strength | None,
     elsewhere: bool,
@@ -130,7 +135,7 @@ def _variants(
     variants = [(record, "")]
     sound, recorder = record, None
     if elsewhere:
-        recorder = Recorder.drawn(rng)
+        recorder = Recorder.drawn(rng, plan.artefacts)
         moved = shortened(recorder.store(record), rng)
         variants.append((moved, ""))
         if rng.random() < 0.5:
@@ -140,7 +145,7 @@ def _variants(
     for fault in FAULTS.values() if strength else ():
         if fault.name in CERTAIN or not fault.applies(sound, str(sound.episodes[0].rhythm)):
             continue
-        partner = find_partner(record, pools[kind_of(record)], rng) if fault.partner else None
+        partner = find_partner(record, plan.pools[kind_of(record)], rng) if fault.partner else None
         if partner is not None and recorder is not None:
             partner = recorder.store(partner)  # both people by the same device
         damaged = plant(fault, sound, rng, strength or "learn", partner)

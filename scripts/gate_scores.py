@@ -21,10 +21,9 @@ from ecgsynth.fidelity.evidence import (
     log_odds_many,
     table,
 )
-from ecgsynth.fidelity.fault_net import FaultNet, add_strip_odds
-from ecgsynth.fidelity.faults import FAULTS, conducted, told
+from ecgsynth.fidelity.fault_net import FaultNet, add_strip_odds, mean_odds
+from ecgsynth.fidelity.faults import FAULTS, told
 from ecgsynth.fidelity.trees import Trees, join
-from ecgsynth.rhythms import RHYTHMS
 
 #: Folds of people.
 FOLDS = 4
@@ -49,16 +48,7 @@ def folds_of(rows: Sequence[Row], seed: int = 0, folds: int = FOLDS) -> NDArray[
 
 def looked_for(name: str, row: Row) -> bool:
     """Whether a fault is looked for in strips like this one."""
-    if not name:
-        return False
-    fault, rhythm = FAULTS[name], RHYTHMS[row.rhythm]
-    if fault.twelve and not row.twelve:
-        return False
-    if fault.where == "p":
-        return rhythm.p_wave == "required"
-    if fault.where == "conducted":
-        return conducted(row.rhythm)
-    return fault.where != "narrow" or rhythm.p_wave == "required" or row.rhythm == "afib"
+    return bool(name) and (row.twelve or not FAULTS[name].twelve) and FAULTS[name].sought(row.rhythm)
 
 
 def fit_trees_of(rows: Sequence[Row], kept: NDArray[np.bool_], values: Table) -> tuple[Trees, Trees]:
@@ -108,17 +98,25 @@ def scores_of(trees: tuple[Trees, Trees], rows: Sequence[Row], strips: Sequence[
 
 
 def scores_out_of_fold(
-    rows: Sequence[Row], values: Table, nets: Sequence[FaultNet], strips: Strips
+    rows: Sequence[Row],
+    values: Table,
+    nets: Sequence[tuple[FaultNet, ...]],
+    strips: Strips,
+    further: Sequence[Row] = (),
 ) -> tuple[Scores, Claimed]:
     """Scores of all rows from trees that did not see the person, of some under other rhythms' names too.
 
-    ``nets`` has a network for each fold that did not see its people, ``strips`` the strip of each row.
+    ``nets`` has networks for each fold that did not see its people, ``strips`` the strip of each row;
+    ``further`` rows, whose numbers follow in ``values``, are of the same people and only fitted on.
     """
     fold = folds_of(rows)
+    all_rows = [*rows, *further]
+    at = {row.subject: k for row, k in zip(rows, fold.tolist(), strict=True)}
+    fold_of_all = np.array([at[row.subject] for row in all_rows])
     scores: Scores = [{} for _ in rows]
     claimed: Claimed = {claim: {} for claim in MISLABELLED}
     for k in range(FOLDS):
-        trees = fit_trees_of(rows, fold != k, values)
+        trees = fit_trees_of(all_rows, fold_of_all != k, values)
         held = np.flatnonzero(fold == k).tolist()
         odds = odds_of(nets[k], strips, held)
         for i, own in zip(held, scores_of(trees, [rows[i] for i in held], odds), strict=True):
@@ -132,8 +130,8 @@ def scores_out_of_fold(
     return scores, claimed
 
 
-def odds_of(net: FaultNet, strips: Strips, index: Sequence[int], claim: str = "") -> list[Odds]:
-    """The network's log-odds of some strips, under their own rhythm or the name ``claim``."""
+def odds_of(nets: Sequence[FaultNet], strips: Strips, index: Sequence[int], claim: str = "") -> list[Odds]:
+    """The networks' log-odds of some strips, under their own rhythm or the name ``claim``."""
     return [
-        net.log_odds(strips.strips[i], claim or str(strips.rhythm[i]), str(strips.lead[i])) for i in index
+        mean_odds(nets, strips.strips[i], claim or str(strips.rhythm[i]), str(strips.lead[i])) for i in index
     ]

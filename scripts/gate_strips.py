@@ -16,11 +16,12 @@ from ecgsynth.fidelity.faults import FAULTS, find_partner, plant
 from ecgsynth.fidelity.measures import FS, at_common_rate
 from ecgsynth.fidelity.sound import one_lead, shortened
 from ecgsynth.records import Record
+from ecgsynth.rpeaks import detect_r_peaks
 
 #: Further draws of each strip, those of rhythms with many people apart.
 DRAWS, MANY_DRAWS = 3, 2
 #: How often each fault is planted in a draw; under 1 a share.
-OFTEN = {"splice": 2.0, "fs": 0.8, "reversed": 0.4}
+OFTEN = {"splice": 2.0, "fs": 0.8, "reversed": 0.4, "wide_qrs": 0.8}
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def _draw(record: Record, plan: Plan, rng: np.random.Generator) -> list[tuple[Re
         times = int(often) if often >= 1 else int(rng.random() < often)
         for _ in range(times):
             fault = FAULTS[name]
+            if not fault.applies(sound, str(sound.episodes[0].rhythm)):
+                continue
             partner = find_partner(record, plan.pools[kind_of(record)], rng) if fault.partner else None
             if partner is not None and elsewhere:
                 partner = recorder.store(partner)
@@ -88,4 +91,5 @@ def _draw(record: Record, plan: Plan, rng: np.random.Generator) -> list[tuple[Re
 
 def _seen(record: Record, lead: str) -> Strip:
     row = record.leads.index(lead)
-    return strip_of(remove_baseline(at_common_rate(record.signal[row : row + 1], record.fs), FS)[0])
+    level = at_common_rate(record.signal[row : row + 1], record.fs)
+    return strip_of(remove_baseline(level, FS)[0], detect_r_peaks(level[0], FS))

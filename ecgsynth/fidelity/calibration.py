@@ -17,7 +17,7 @@ from ecgsynth.fidelity.fault_net import FaultNet, packed, unpacked
 from ecgsynth.fidelity.trees import Trees
 from ecgsynth.rhythms import RHYTHMS, Rhythm
 
-VERSION = 3
+VERSION = 4
 #: The calibration that ships with the package.
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "gate.json"
 
@@ -48,8 +48,8 @@ class Calibration:
         What tells rhythms apart, behind the number ``evidence``; None leaves that check out.
     faults : Trees or None
         What tells faults from sound recordings, one output per fault.
-    strips : FaultNet or None
-        What looks at the strip itself; its log-odds are added to those of ``faults``.
+    strips : tuple of FaultNet
+        What looks at the strip itself; the mean of their log-odds is added to those of ``faults``.
     fitted : mapping of str to mapping of str to float
         What each rhythm's bounds did to people whom they were not fitted on: sound ``records``, the share
         that passed (``pass_out_of_fold``, and per kind of record) and of planted faults that was found.
@@ -62,7 +62,7 @@ class Calibration:
     evidence: Trees | None = None
     faults: Trees | None = None
     fitted: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    strips: FaultNet | None = None
+    strips: tuple[FaultNet, ...] = ()
 
     def bounds(self, rhythm: str) -> Mapping[str, Bound]:
         """Bounds for ``rhythm``; those of the rhythm table where nothing was fitted."""
@@ -143,11 +143,9 @@ def _read_trees(entry: Mapping[str, Any] | None) -> Trees | None:
     return Trees(inputs, outputs, feature, arrays["threshold"], arrays["leaf"], owner, arrays["base"])
 
 
-def _read_strips(entry: Mapping[str, Any] | None) -> FaultNet | None:
-    if entry is None:
-        return None
-    raw = base64.b64decode(entry["data"], validate=True)
-    return unpacked([str(name) for name in entry["outputs"]], raw)
+def _read_strips(entry: Mapping[str, Any]) -> tuple[FaultNet, ...]:
+    outputs = [str(name) for name in entry["outputs"]]
+    return tuple(unpacked(outputs, base64.b64decode(raw, validate=True)) for raw in entry["data"])
 
 
 def _read_bounds(entry: Mapping[str, Sequence[float | None]]) -> dict[str, Bound]:
@@ -195,7 +193,6 @@ def _plain_trees(model: Trees | None) -> dict[str, Any] | None:
     }
 
 
-def _plain_strips(net: FaultNet | None) -> dict[str, Any] | None:
-    if net is None:
-        return None
-    return {"outputs": list(net.outputs), "data": base64.b64encode(packed(net)).decode("ascii")}
+def _plain_strips(nets: Sequence[FaultNet]) -> dict[str, Any]:
+    outputs = list(nets[0].outputs) if nets else []
+    return {"outputs": outputs, "data": [base64.b64encode(packed(net)).decode("ascii") for net in nets]}

@@ -19,7 +19,7 @@ NON_NEGATIVE = ("rate_least", "rate_most", "nrmssd", "rr_step", "qrs_ms", "peake
 WIDE_PAD = 2.0
 PADS = {
     "rate_least": 0.5, "rate_most": 0.5, "nrmssd": 1.0, "p_share": 1.0, "pattern_2": 1.0, "pattern_3": 1.0,
-    "dominant_hz": 1.0, "concentration": 1.0, "quiet": 1.0,
+    "dominant_hz": 1.0, "concentration": 1.0, "quiet": 1.0, "repetition": 0.5,
 }  # fmt: skip
 
 #: Which ends of a number are held: "low" has a lower bound, "high" an upper one, "both" both.
@@ -31,7 +31,7 @@ BEAT_ENDS = {
     "rate_least": "high", "rate_most": "low", "nrmssd": "both", "rr_step": "both", "likeness": "low",
     "evidence": "low",
     "bsqi": "low", "peakedness": "low", "psqi": "low", "bassqi": "low", "qrs_mv": "both", "span_low": "low",
-    "span_high": "high",
+    "span_high": "high", "repetition": "high",
 }  # fmt: skip
 #: Of rhythms whose beats are conducted: level after the QRS, T wave, and QT mean something there.
 CONDUCTED_ENDS = {"st_mv": "both", "t_mv": "both", "t_share": "both", "qtc_ms": "both"}
@@ -39,7 +39,7 @@ CONDUCTED_ENDS = {"st_mv": "both", "t_mv": "both", "t_share": "both", "qtc_ms": 
 P_ENDS = {"p_share": "low", "pr_ms": "both", "p_ms": "both", "p_mv": "both"}
 NO_BEAT_ENDS = {
     "dominant_hz": "both", "concentration": "low", "peakedness": "high", "quiet": "high", "evidence": "low",
-    "bassqi": "low", "span_low": "low", "span_high": "high",
+    "bassqi": "low", "span_low": "low", "span_high": "high", "repetition": "high",
 }  # fmt: skip
 PATTERN_ENDS = {
     "bigeminy": {"pattern_2": "low"},
@@ -50,7 +50,8 @@ PATTERN_ENDS = {
 HEIGHTS = ("qrs_mv", "t_mv", "t_share", "st_mv", "p_mv", "span_low", "span_high")
 #: With fewer than `MANY_PEOPLE`, these take in the bounds of all rhythms with beats together: they measure
 #: the detector and the noise more than the rhythm.
-POOLED = ("nrmssd", "rr_step", "likeness", "bsqi", "peakedness", "psqi", "bassqi", "qtc_ms", "p_ms", *HEIGHTS)
+POOLED = ("nrmssd", "rr_step", "likeness", "bsqi", "peakedness", "psqi", "bassqi", "qtc_ms", "p_ms",
+          "repetition", *HEIGHTS)  # fmt: skip
 
 #: QRS width is held where it belongs to the rhythm: conducted beats are narrow, ventricular ones wide.
 NARROW = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "afib")

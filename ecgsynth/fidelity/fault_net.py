@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgsynth.fidelity.beat_view import INTERVALS, VIEWS, WIDTH, beat_views, interval_numbers
 from ecgsynth.fidelity.beatshape import middle
 from ecgsynth.fidelity.evidence import context
 
@@ -26,6 +27,9 @@ SAMPLES = 2560
 #: Convolutions: channels, width, and stride of each. A frame at the end stands for `HOP` samples.
 LAYERS = ((16, 17, 4), (24, 9, 2), (32, 7, 2), (40, 5, 2), (48, 5, 1))
 HOP = 32
+#: The same for the beats, and the numbers that are left of them.
+BEAT_LAYERS = ((16, 9, 2), (24, 7, 2), (32, 5, 2))
+BEAT_NUMBERS = 32
 #: Heights of QRS complexes, in units of the strip's own, beyond which samples are cut off.
 FARTHEST = 8.0
 #: The strip's own height is this quantile of its distance from the median, at least so many mV.
@@ -36,8 +40,9 @@ CUTS = np.linspace(0.25, 0.75, 24)
 JOINED = "splice"
 #: Added to variances, in (activations)^2, before they divide.
 LEAST_VARIANCE, LEAST_SPREAD = 1e-2, 1e-4
-#: What the outputs are asked beside the strip: which rhythm it claims, which lead, how high, how long.
-ASKED = 12
+#: What the outputs are asked beside the strip: which rhythm it claims, which lead, how its beats follow each
+#: other, how high, how long.
+ASKED = 12 + INTERVALS
 
 
 @dataclass(frozen=True)
@@ -52,26 +57,35 @@ class Strip:
         How many there are.
     height : float
         Natural logarithm of the height in mV.
+    peaks : int64 array [beats]
+        R peaks, in samples.
     """
 
     signal: NDArray[np.float16]
     samples: int
     height: float
+    peaks: NDArray[np.int64]
+
+    @cached_property
+    def views(self) -> Floats:
+        """What is seen of its beats, see :mod:`ecgsynth.fidelity.beat_view`; found once."""
+        return beat_views(self.signal[: self.samples], self.peaks)
 
 
-def strip_of(clean: Array) -> Strip:
-    """The first `SAMPLES` of a lead [samples] in mV at 250 Hz, without its baseline."""
+def strip_of(clean: Array, peaks: NDArray[np.int64]) -> Strip:
+    """The first `SAMPLES` of a lead [samples] in mV at 250 Hz, without its baseline, and its R peaks."""
     part = clean[:SAMPLES] - middle(clean[:SAMPLES])
     height = max(float(np.quantile(np.abs(part), HEIGHT_AT)), LEAST_MV)
     signal = np.zeros(SAMPLES, dtype=np.float16)
     signal[: len(part)] = np.clip(part / height, -FARTHEST, FARTHEST)
-    return Strip(signal, len(part), float(np.log(height)))
+    return Strip(signal, len(part), float(np.log(height)), peaks[peaks < len(part)])
 
 
 def asked_of(strip: Strip, rhythm: str, lead: str) -> Floats:
     """What is asked beside the strip [`ASKED`]."""
     height = float(np.clip(strip.height, -5.0, 4.0))
-    inputs = [*context(rhythm, lead).values(), height, abs(height), strip.samples / SAMPLES]
+    intervals = interval_numbers(strip.peaks, strip.samples)
+    inputs = [*context(rhythm, lead).values(), *intervals, height, abs(height), strip.samples / SAMPLES]
     return np.array(inputs, dtype=np.float32)
 
 
@@ -94,7 +108,11 @@ class FaultNet:
         """Natural log-odds of each fault, for a strip of ``lead`` that claims to be ``rhythm``."""
         asked = asked_of(strip, rhythm, lead)
         frames = self._frames(strip)
-        one = self._layer("head.1", self._layer("head.0", np.concatenate([_summary(frames), asked]), True))
+        beats = self._convolved("beat", BEAT_LAYERS, strip.views.T)
+        seen = self._layer("beats", beats.T.ravel(), True)
+        one = self._layer(
+            "head.1", self._layer("head.0", np.concatenate([_summary(frames), seen, asked]), True)
+        )
         odds = dict(zip(self.outputs, one.tolist(), strict=True))
         if JOINED in odds:
             odds[JOINED] += self._joined(frames, asked)
@@ -105,27 +123,33 @@ class FaultNet:
         return np.maximum(out, 0.0) if bend else out
 
     @cached_property
-    def _kernels(self) -> list[Floats]:
-        """Weights [width * channels, own] of the convolutions, in the order in which `_frames` sees."""
-        kernels, channels = [], 1
-        for i, (own, width, _) in enumerate(LAYERS):
-            stored = self.arrays[f"conv.{i}.weight"].reshape(own, channels, width)
-            kernels.append(np.ascontiguousarray(stored.transpose(2, 1, 0).reshape(-1, own)))
-            channels = own
+    def _kernels(self) -> dict[str, Floats]:
+        """Weights [width * channels, own] of the convolutions, in the order in which `_convolved` sees."""
+        kernels = {}
+        for name, layers, first in (("conv", LAYERS, 1), ("beat", BEAT_LAYERS, VIEWS)):
+            channels = first
+            for i, (own, width, _) in enumerate(layers):
+                stored = self.arrays[f"{name}.{i}.weight"].reshape(own, channels, width)
+                kernels[f"{name}.{i}"] = np.ascontiguousarray(stored.transpose(2, 1, 0).reshape(-1, own))
+                channels = own
         return kernels
 
     def _frames(self, strip: Strip) -> Floats:
         """Activations [channels, frames] of the part that there is."""
-        rows = strip.signal.astype(np.float32)[:, None]
-        for i, (_, width, stride) in enumerate(LAYERS):
+        rows = self._convolved("conv", LAYERS, strip.signal.astype(np.float32)[:, None])
+        return rows[: -(-strip.samples // HOP)].T
+
+    def _convolved(self, name: str, layers: Sequence[tuple[int, int, int]], rows: Floats) -> Floats:
+        """Activations [frames, channels] behind all ``layers`` of rows [samples, channels]."""
+        for i, (_, width, stride) in enumerate(layers):
             n, channels = rows.shape
             padded = np.zeros((n + width - 1, channels), dtype=np.float32)
             padded[width // 2 : width // 2 + n] = rows
             # What a filter sees is one piece of memory: frame by frame, all channels of a frame together.
             shape, step = ((n - 1) // stride + 1, width * channels), 4 * channels * stride
             seen = np.lib.stride_tricks.as_strided(padded, shape, (step, 4), writeable=False)
-            rows = np.maximum(seen @ self._kernels[i] + self.arrays[f"conv.{i}.bias"], 0.0)
-        return rows[: -(-strip.samples // HOP)].T
+            rows = np.maximum(seen @ self._kernels[f"{name}.{i}"] + self.arrays[f"{name}.{i}.bias"], 0.0)
+        return rows
 
     def _joined(self, frames: Floats, asked: Floats) -> float:
         """Log-odds that somewhere along the strip one part ends and another begins."""
@@ -163,15 +187,26 @@ def _summary(frames: Floats) -> Floats:
 COMPARED, HIDDEN, CUT_HIDDEN = 24, 48, 24
 
 
+def beat_frames() -> int:
+    """Frames that are left of a beat."""
+    n = WIDTH
+    for _, _, stride in BEAT_LAYERS:
+        n = (n - 1) // stride + 1
+    return n
+
+
 def shapes_of(outputs: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays of a network, in the order in which they are stored."""
     shapes: dict[str, tuple[int, ...]] = {}
-    channels = 1
-    for i, (own, width, _) in enumerate(LAYERS):
-        shapes |= {f"conv.{i}.weight": (own, channels * width), f"conv.{i}.bias": (own,)}
-        channels = own
+    for name, layers, first in (("conv", LAYERS, 1), ("beat", BEAT_LAYERS, VIEWS)):
+        channels = first
+        for i, (own, width, _) in enumerate(layers):
+            shapes |= {f"{name}.{i}.weight": (own, channels * width), f"{name}.{i}.bias": (own,)}
+            channels = own
+    channels = LAYERS[-1][0]
     for name, rows, columns in (
-        ("head.0", HIDDEN, 5 * channels + ASKED),
+        ("beats", BEAT_NUMBERS, beat_frames() * BEAT_LAYERS[-1][0]),
+        ("head.0", HIDDEN, 5 * channels + BEAT_NUMBERS + ASKED),
         ("head.1", outputs, HIDDEN),
         ("project", COMPARED, channels),
         ("cut.0", CUT_HIDDEN, 2 * COMPARED + ASKED),
@@ -181,8 +216,14 @@ def shapes_of(outputs: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def mean_odds(nets: Sequence[FaultNet], strip: Strip, rhythm: str, lead: str) -> dict[str, float]:
+    """Log-odds of each fault, the mean of all networks; empty without any."""
+    odds = [net.log_odds(strip, rhythm, lead) for net in nets]
+    return {name: sum(own[name] for own in odds) / len(odds) for name in (odds[0] if odds else ())}
+
+
 def add_strip_odds(looks: Mapping[str, float], odds: Mapping[str, float]) -> dict[str, float]:
-    """Log-odds of trees, ``looks_<fault>``, with those of the network added to the faults that it knows."""
+    """Log-odds of trees, ``looks_<fault>``, with those of the networks added to the faults that they know."""
     return {name: value + odds.get(name.removeprefix("looks_"), 0.0) for name, value in looks.items()}
 
 

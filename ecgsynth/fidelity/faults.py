@@ -79,20 +79,20 @@ class Fault:
 
     def applies(self, record: Record, rhythm: str) -> bool:
         """Whether the fault means something in ``rhythm`` and can be planted in ``record``."""
-        row = RHYTHMS[rhythm]
         if self.twelve and not set(INDEPENDENT_LEADS) <= set(record.leads):
             return False
-        if self.where == "any":
-            return True
+        if self.where == "any" or not self.sought(rhythm):
+            return self.sought(rhythm)
         if record.beats is None or len(record.beats.samples) < 6:
             return False
-        if self.where == "p":
-            return row.p_wave == "required"
-        if self.where == "conducted":
-            return conducted(rhythm)
-        if self.where == "narrow":
-            return (row.p_wave == "required" or rhythm == "afib") and known_narrow(record.beats)
-        raise ValueError(f"fault {self.name}: where is {self.where!r}")
+        return self.where != "narrow" or known_narrow(record.beats)
+
+    def sought(self, rhythm: str) -> bool:
+        """Whether the fault is looked for in ``rhythm``."""
+        has_p = RHYTHMS[rhythm].p_wave == "required"
+        return {"any": True, "p": has_p, "conducted": conducted(rhythm), "narrow": has_p or rhythm == "afib"}[
+            self.where
+        ]
 
 
 def plant(

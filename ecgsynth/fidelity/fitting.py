@@ -20,7 +20,7 @@ Rows = Sequence[Mapping[str, float]]
 #: Share of new people whom all checks together may turn down: under the 2 % that are allowed, as some new
 #: people are from recorders that nobody fitted on. In twelve leads, which show faults so clearly that little
 #: is lost by it, and in rhythms of few people it is less.
-SHARE, CAUTIOUS_SHARE = 0.015, 0.012
+SHARE, CAUTIOUS_SHARE = 0.0135, 0.012
 #: Share that is handed out between scores of one lead, and of twelve, before their limits move together, see
 #: `joint_limits`.
 BUDGET, TWELVE_BUDGET = 0.04, 0.006

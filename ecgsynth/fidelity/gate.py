@@ -13,7 +13,7 @@ import numpy as np
 
 from ecgsynth.fidelity.calibration import Bound, Calibration
 from ecgsynth.fidelity.evidence import fault_odds_many, log_odds_many
-from ecgsynth.fidelity.fault_net import add_strip_odds, strip_of
+from ecgsynth.fidelity.fault_net import add_strip_odds, mean_odds, strip_of
 from ecgsynth.fidelity.faults import known_narrow, told
 from ecgsynth.fidelity.gate_words import explain
 from ecgsynth.fidelity.integrity import derived, integrity, lead_residual
@@ -195,7 +195,7 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
 
     Numbers are medians over the episode's pieces and absent where something cannot be assessed; the group is
     empty if the rhythm is not one of those told apart. The calibration's trees give ``evidence`` and
-    ``looks_<fault>``, its network adds to the latter.
+    ``looks_<fault>``, its networks add to the latter.
     """
     stretches: list[tuple[Record, int, int]] = []
     owner: list[int] = []
@@ -212,8 +212,8 @@ def _episode_numbers(asked: Sequence[_Asked], calibration: Calibration) -> list[
         rows[i].append(numbers | _agreement(asked[i], stretch, found))
         rhythm = str(asked[i].episode.rhythm)
         tree_rows.append((numbers, found.lead, rhythm))
-        net = calibration.strips
-        looked.append(net.log_odds(strip_of(found.clean), rhythm, found.lead) if net else {})
+        strip = strip_of(found.clean, found.marks)
+        looked.append(mean_odds(calibration.strips, strip, rhythm, found.lead))
     seems: list[list[str]] = [[] for _ in asked]
     odds = log_odds_many(calibration.evidence, tree_rows)
     faults = fault_odds_many(calibration.faults, tree_rows)

@@ -54,6 +54,8 @@ class Measured:
         Name of the lead that was measured.
     clean : float64 array [samples]
         That lead at `FS`, in mV, without its baseline.
+    marks : int64 array [beats]
+        ``peaks`` in samples of ``clean``.
     """
 
     numbers: dict[str, float]
@@ -61,6 +63,7 @@ class Measured:
     second: NDArray[np.int64]
     lead: str
     clean: Array
+    marks: NDArray[np.int64]
 
     def agreement(self, marked: NDArray[np.int64], fs: float, n_samples: int) -> dict[str, float]:
         """``sensitivity`` and ``precision`` of marked beats against the detector that agrees better.
@@ -150,7 +153,7 @@ def measure(stretches: Sequence[tuple[Record, int, int]]) -> list[Measured]:
         if rows_of_eight(part.names[1:]) is not None:
             numbers |= lead_numbers(part.clean[1:], part.peaks, FS)
         own = [np.rint(beats / part.scale).astype(np.int64) for beats in (part.peaks, part.second)]
-        out.append(Measured(numbers, own[0], own[1], part.names[0], part.clean[0]))
+        out.append(Measured(numbers, own[0], own[1], part.names[0], part.clean[0], part.peaks))
     return out
 
 
