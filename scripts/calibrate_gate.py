@@ -173,6 +173,8 @@ def fit_checks(
             bounds |= fit_agreement(*annotated, pad)
             widen_to(bounds, fit_agreement(own, _weights(people)))
             widen_to(bounds, pooled, POOLED if len(owners[name]) < MANY_PEOPLE else HEIGHTS)
+        # Six people with flutter do not show how alike its waves can be.
+        widen_to(bounds, pooled, ("repetition",))
         if name in LIKE:
             widen_to(bounds, rhythms.get(LIKE[name], {}), SHARED)
         rhythms[name] = bounds
