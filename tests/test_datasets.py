@@ -177,6 +177,21 @@ def test_every_reader_refuses_an_empty_and_a_missing_folder(name: str, tmp_path:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_damaged_record_stops_a_reader_unless_it_has_whom_to_tell(name: str, tmp_path: Path) -> None:
+    MAKERS[name](tmp_path)
+    whole = [record.name for record in open_dataset(tmp_path)]
+    header = next(path for path in sorted(tmp_path.rglob("*.hea")) if path.stem in whole)
+    header.with_suffix(".dat").write_bytes(b"cut")
+    with pytest.raises(RecordError):
+        list(open_dataset(tmp_path))
+    told: list[tuple[Path, str]] = []
+    left = open_dataset(tmp_path, skip=lambda stem, why: told.append((stem, str(why))))
+    assert [record.name for record in left] == [other for other in whole if other != header.stem]
+    assert [stem for stem, _ in told] == [header.with_suffix("")]
+    assert header.stem in told[0][1] and "\n" not in told[0][1]
+
+
 def test_unknown_dataset_lists_the_known() -> None:
     with pytest.raises(OptionError, match="mitdb, vfdb"):
         find_reader("edb")

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import ecgsynth
 from ecgsynth.cli import main
+from ecgsynth.datasets import recognise
 from ecgsynth.fidelity.distribution import METRICS, Measured, SetComparison, StripSet
 from ecgsynth.fidelity.gate import Verdict
 from ecgsynth.fidelity.integrity import longest_run
@@ -274,6 +275,31 @@ def test_unreadable_records_are_counted_listed_and_an_error_with_strict(
     assert [entry["record"] for entry in found["records"]] == names
     assert content["gate"]["total"] == 22
     assert "could not be read" in (tmp_path / "out" / "report.html").read_text()
+    assert run(*words, "--overwrite", "--strict").exit_code == 3
+
+
+@pytest.mark.usefixtures("lenient")
+def test_a_damaged_record_of_a_database_is_left_out_too(
+    folders: tuple[Path, Path], tmp_path: Path, compared: list[Any]
+) -> None:
+    mitdb = tmp_path / "mit"
+    mitdb.mkdir()
+    for number, header in enumerate(sorted(folders[1].glob("*.hea")), start=100):
+        for path in folders[1].glob(f"{header.stem}.*"):
+            text = path.read_bytes()
+            renamed = text.replace(header.stem.encode(), str(number).encode())
+            (mitdb / f"{number}{path.suffix}").write_bytes(renamed if path.suffix == ".hea" else text)
+    assert recognise(mitdb) == "mitdb"
+    (mitdb / "101.atr").unlink()
+    (mitdb / "102.dat").write_bytes(b"cut")
+    words = [folders[0], "--real", mitdb, "--out", tmp_path / "out"]
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "2 records of mit could not be read" in result.stdout
+    real = json.loads((tmp_path / "out" / "fidelity.json").read_text())["real"]
+    assert (real["kind"], real["records"], real["unreadable"]["count"]) == ("mitdb", 22, 2)
+    assert [entry["record"] for entry in real["unreadable"]["records"]] == ["101", "102"]
+    assert str(tmp_path) not in json.dumps(real)
     assert run(*words, "--overwrite", "--strict").exit_code == 3
 
 

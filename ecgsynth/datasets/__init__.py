@@ -1,21 +1,28 @@
 """One reader per database, in one table; each yields `Record` objects, read when asked for.
 
-A new database is one file with ``read_<db>(root) -> Iterator[Record]``, one line in `DATASETS` and, if it
-can be told by its files, one in `RECOGNISED_BY`.
+A new database is one file with ``read_<db>(root, *, skip=None) -> Iterator[Record]``, one line in
+`DATASETS` and, if it can be told by its files, one in `RECOGNISED_BY`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Final
+from typing import Final, Protocol
 
+from ecgsynth.datasets.marks import Skip
 from ecgsynth.errors import OptionError, RecordError
 from ecgsynth.records import Record
 
-Reader = Callable[[Path], Iterator[Record]]
+
+class Reader(Protocol):
+    """What every reader is: records of a folder, and who is told of those that cannot be read."""
+
+    def __call__(self, root: Path, /, *, skip: Skip | None = None) -> Iterator[Record]:
+        """Records in ``root``; one that is damaged raises unless there is a ``skip`` to tell."""
+
 
 DATASETS: Final[dict[str, str]] = {
     "mitdb": "ecgsynth.datasets.mitdb:read_mitdb",
@@ -77,15 +84,21 @@ def recognise(path: Path) -> str:
     return "folder"
 
 
-def open_dataset(path: Path) -> Iterator[Record]:
+def open_dataset(path: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of whatever database or plain WFDB folder ``path`` is, read lazily.
+
+    Parameters
+    ----------
+    path : Path
+    skip : callable, optional
+        Told of each record that cannot be read (its path without suffix, and why), which is then left out.
 
     Raises
     ------
     RecordError
-        If there is no such folder, no record in it, or one is damaged.
+        If there is no such folder, no record in it, or one is damaged and there is no ``skip`` to tell.
     """
-    return find_reader(recognise(path))(Path(path))
+    return find_reader(recognise(path))(Path(path), skip=skip)
 
 
 def read_all(root: Path) -> Iterator[Record]:

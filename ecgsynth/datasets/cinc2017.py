@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from ecgsynth.datasets.marks import header_stems
+from ecgsynth.datasets.marks import Skip, each, header_stems
 from ecgsynth.errors import RecordError
 from ecgsynth.records import Episode, Record
 from ecgsynth.wfdb_io import read_record
@@ -15,7 +16,7 @@ from ecgsynth.wfdb_io import read_record
 RHYTHM_OF = {"N": "nsr", "A": "afib", "O": None, "~": None}
 
 
-def read_cinc2017(root: Path) -> Iterator[Record]:
+def read_cinc2017(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of the challenge's training set (Clifford et al. 2017), 300 Hz, lead I, no beat labels.
 
     Parameters
@@ -26,24 +27,28 @@ def read_cinc2017(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If ``REFERENCE.csv`` is missing or names an unknown class, or a record is damaged. Checksums are
-        not held against the data: upstream headers carry 0.
+        If ``REFERENCE.csv`` is missing or names an unknown class, or a record is damaged and there is no
+        ``skip`` to tell. Checksums are not held against the data: upstream headers carry 0.
     """
     root = Path(root)
     classes = _classes(root / "REFERENCE.csv")
-    for stem in header_stems(root, "A[0-9]*.hea"):
-        code = classes.get(stem.name)
-        raw = read_record(stem)
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=("I",),
-            subject=f"cinc2017/{stem.name}",
-            source="cinc2017",
-            episodes=(Episode(0, raw.signal.shape[1], RHYTHM_OF[code] if code else None),),
-            extra={"reference": code or "unknown"},
-        )
+    stems = header_stems(root, "A[0-9]*.hea")
+    yield from each(stems, partial(_record, classes), skip)
+
+
+def _record(classes: dict[str, str], stem: Path) -> Record:
+    code = classes.get(stem.name)
+    raw = read_record(stem)
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=("I",),
+        subject=f"cinc2017/{stem.name}",
+        source="cinc2017",
+        episodes=(Episode(0, raw.signal.shape[1], RHYTHM_OF[code] if code else None),),
+        extra={"reference": code or "unknown"},
+    )
 
 
 def _classes(path: Path) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ecgsynth.datasets.labels import label_snomed
-from ecgsynth.datasets.marks import comment_field, lead_names, parse_age, parse_sex
+from ecgsynth.datasets.marks import Skip, comment_field, each, lead_names, parse_age, parse_sex
 from ecgsynth.errors import RecordError
 from ecgsynth.records import Episode, Record
 from ecgsynth.wfdb_io import read_record
@@ -19,7 +20,7 @@ PARTS = {"chapman_shaoxing": "chapman", "ningbo": "ningbo"}
 REISSUE = {"ptb-xl": "ptbxl_reissue"}
 
 
-def read_cinc2021(root: Path, reissue: bool = False) -> Iterator[Record]:
+def read_cinc2021(root: Path, reissue: bool = False, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of the challenge's sets (Reyna et al. 2021; Zheng et al. 2020), 500 Hz, 12 leads, 10 s.
 
     Leads that are flat throughout (chest leads of some Ningbo records) are left out. There are no patient
@@ -35,19 +36,20 @@ def read_cinc2021(root: Path, reissue: bool = False) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there is none of the sub-folders or no record in them, or one is damaged.
+        If there is none of the sub-folders or no record in them, or one is damaged and there
+        is no ``skip`` to tell.
     """
     root = Path(root)
     found = False
     for part, source in (PARTS | (REISSUE if reissue else {})).items():
-        for header in sorted((root / part).rglob("*.hea")):
-            found = True
-            yield _record(header.with_suffix(""), source)
+        stems = [header.with_suffix("") for header in sorted((root / part).rglob("*.hea"))]
+        found = found or bool(stems)
+        yield from each(stems, partial(_record, source), skip)
     if not found:
         raise RecordError(f"no records in {root}: expected *.hea under {' or '.join(PARTS)}.")
 
 
-def _record(stem: Path, source: str) -> Record:
+def _record(source: str, stem: Path) -> Record:
     raw = read_record(stem)
     codes = (comment_field(raw.comments, "Dx") or "").split(",")
     rhythm, notes = label_snomed(codes)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgsynth.datasets.marks import beats_from, header_stems, lead_names
+from ecgsynth.datasets.marks import Skip, beats_from, each, header_stems, lead_names
 from ecgsynth.records import Episode, Record
 from ecgsynth.wfdb_io import read_beats_and_marks, read_record
 
 
-def read_cudb(root: Path) -> Iterator[Record]:
+def read_cudb(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of the cudb (Nolle et al. 1986), 250 Hz, one unnamed lead, NaN gaps kept.
 
     ``[`` and ``]`` bracket fibrillation or flutter without telling them apart: such episodes are called
@@ -22,22 +22,26 @@ def read_cudb(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there are no records or one is damaged.
+        If there are no records or one is damaged and there is no ``skip`` to tell.
     """
-    for stem in header_stems(Path(root), "cu[0-9][0-9]*.hea"):
-        raw = read_record(stem)
-        marks = read_beats_and_marks(stem, "atr")
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=lead_names(raw.leads),
-            subject=f"cudb/{stem.name.split('_')[0]}",
-            source="cudb",
-            episodes=fibrillation_between(marks.samples, marks.symbols, raw.signal.shape[1]),
-            beats=beats_from(marks.samples, marks.symbols),
-            extra={"vf_or_vflutter": "not told apart"},
-        )
+    stems = header_stems(Path(root), "cu[0-9][0-9]*.hea")
+    yield from each(stems, _record, skip)
+
+
+def _record(stem: Path) -> Record:
+    raw = read_record(stem)
+    marks = read_beats_and_marks(stem, "atr")
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=lead_names(raw.leads),
+        subject=f"cudb/{stem.name.split('_')[0]}",
+        source="cudb",
+        episodes=fibrillation_between(marks.samples, marks.symbols, raw.signal.shape[1]),
+        beats=beats_from(marks.samples, marks.symbols),
+        extra={"vf_or_vflutter": "not told apart"},
+    )
 
 
 def fibrillation_between(

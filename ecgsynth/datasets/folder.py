@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from ecgsynth.datasets.labels import label_snomed
 from ecgsynth.datasets.marks import (
+    Skip,
     beats_from,
     comment_field,
+    each,
     episodes_from,
     header_stems,
     lead_names,
@@ -31,7 +34,9 @@ class Label(NamedTuple):
     subject: str | None
 
 
-def read_folder(root: Path, labels: Path | None = None, source: str | None = None) -> Iterator[Record]:
+def read_folder(
+    root: Path, labels: Path | None = None, source: str | None = None, *, skip: Skip | None = None
+) -> Iterator[Record]:
     """Records of a WFDB folder.
 
     The rhythm comes from, in this order: the labels file, rhythm marks in ``<record>.atr``, SNOMED CT
@@ -46,11 +51,14 @@ def read_folder(root: Path, labels: Path | None = None, source: str | None = Non
         CSV with columns ``record,rhythm`` and, if known, ``subject``; rhythms in any accepted spelling.
     source : str, optional
         Name for `Record.source`; the folder's name by default.
+    skip : callable, optional
+        Told of each record that cannot be read, which is then left out.
 
     Raises
     ------
     RecordError
-        If there are no records, a header has no data, a file is damaged, or a labelled record is missing.
+        If there are no records, a labelled record is missing, or one is damaged and there is no ``skip``
+        to tell.
     OptionError
         If the labels file is not such a table or names an unknown rhythm.
     """
@@ -64,9 +72,8 @@ def read_folder(root: Path, labels: Path | None = None, source: str | None = Non
             f"{labels}: record {strangers[0]!r} is not in {root} ({len(strangers)} such rows); names must be "
             "those of the headers without .hea."
         )
-    for stem in stems:
-        label = table.get(_key(root, stem)) or table.get(stem.name)
-        yield _record(root, stem, label, source or root.resolve().name)
+    labelled = partial(_labelled, root, table, source or root.resolve().name)
+    yield from each(stems, labelled, skip)
 
 
 def read_one(path: Path) -> Record:
@@ -148,6 +155,10 @@ def read_labels(path: Path) -> Mapping[str, Label]:
 
 def _key(root: Path, stem: Path) -> str:
     return stem.relative_to(root).as_posix()
+
+
+def _labelled(root: Path, table: Mapping[str, Label], source: str, stem: Path) -> Record:
+    return _record(root, stem, table.get(_key(root, stem)) or table.get(stem.name), source)
 
 
 def _record(root: Path, stem: Path, label: Label | None, source: str) -> Record:

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ecgsynth.datasets.labels import label_ludb
-from ecgsynth.datasets.marks import beats_from, comment_field, header_stems, lead_names, parse_age, parse_sex
+from ecgsynth.datasets.marks import (
+    Skip,
+    beats_from,
+    comment_field,
+    each,
+    header_stems,
+    lead_names,
+    parse_age,
+    parse_sex,
+)
 from ecgsynth.records import Beats, Episode, Record
 from ecgsynth.wfdb_io import read_beats_and_marks, read_record
 
@@ -18,7 +27,7 @@ COMMON_GAIN = 1000.0
 BEAT_LEAD = "ii"
 
 
-def read_ludb(root: Path) -> Iterator[Record]:
+def read_ludb(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of LUDB (Kalyakulina et al. 2020), 500 Hz, 12 leads, 10 s, beats as marked in lead II.
 
     Parameters
@@ -29,26 +38,30 @@ def read_ludb(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there are no records or one is damaged.
+        If there are no records or one is damaged and there is no ``skip`` to tell.
     """
     root = Path(root)
     folder = root / "data" if (root / "data").is_dir() else root
-    for stem in sorted(header_stems(folder), key=lambda path: (len(path.name), path.name)):
-        raw = read_record(stem, common_gain=COMMON_GAIN)
-        rhythm, notes = label_ludb(comment.lstrip("# ") for comment in raw.comments)
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=lead_names(raw.leads),
-            subject=f"ludb/{stem.name}",
-            source="ludb",
-            episodes=(Episode(0, raw.signal.shape[1], rhythm),),
-            beats=_beats(stem),
-            age=parse_age(comment_field(raw.comments, "age")),
-            sex=parse_sex(comment_field(raw.comments, "sex")),
-            extra={"gain_assumed": f"{COMMON_GAIN:g}/mV", **notes},
-        )
+    stems = sorted(header_stems(folder), key=lambda path: (len(path.name), path.name))
+    yield from each(stems, _record, skip)
+
+
+def _record(stem: Path) -> Record:
+    raw = read_record(stem, common_gain=COMMON_GAIN)
+    rhythm, notes = label_ludb(comment.lstrip("# ") for comment in raw.comments)
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=lead_names(raw.leads),
+        subject=f"ludb/{stem.name}",
+        source="ludb",
+        episodes=(Episode(0, raw.signal.shape[1], rhythm),),
+        beats=_beats(stem),
+        age=parse_age(comment_field(raw.comments, "age")),
+        sex=parse_sex(comment_field(raw.comments, "sex")),
+        extra={"gain_assumed": f"{COMMON_GAIN:g}/mV", **notes},
+    )
 
 
 def _beats(stem: Path) -> Beats | None:

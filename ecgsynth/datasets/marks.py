@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.errors import RecordError
-from ecgsynth.records import Beats, BeatSource, Episode
+from ecgsynth.records import Beats, BeatSource, Episode, Record
 from ecgsynth.rhythms import rhythm_from_aux
+
+#: Told of a record that cannot be read: its path without suffix, and why. Without one, readers raise.
+Skip = Callable[[Path, RecordError], None]
 
 #: WFDB annotation codes that mark a QRS complex. ``!`` (a ventricular flutter wave), ``[`` and ``]``
 #: (its onset and end), ``x`` (a blocked P wave) and the rest are not beats.
@@ -98,6 +101,25 @@ def parse_sex(text: str | None) -> Literal["M", "F"] | None:
     """Sex from ``M``, ``Male``, ``f`` and the like; None otherwise."""
     first = (text or "").strip()[:1].upper()
     return "M" if first == "M" else "F" if first == "F" else None
+
+
+def each(stems: Iterable[Path], read: Callable[[Path], Record], skip: Skip | None) -> Iterator[Record]:
+    """The record at every path; one that is damaged raises, or is passed over and ``skip`` told.
+
+    Raises
+    ------
+    RecordError
+        The reader's, for the first damaged record, if there is no ``skip`` to tell.
+    """
+    for stem in stems:
+        try:
+            record = read(stem)
+        except RecordError as error:
+            if skip is None:
+                raise
+            skip(stem, error)
+        else:
+            yield record
 
 
 def header_stems(folder: Path, pattern: str = "*.hea") -> list[Path]:

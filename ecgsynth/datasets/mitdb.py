@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from ecgsynth.datasets.marks import beats_from, episodes_from, header_stems, lead_names, parse_age, parse_sex
+from ecgsynth.datasets.marks import (
+    Skip,
+    beats_from,
+    each,
+    episodes_from,
+    header_stems,
+    lead_names,
+    parse_age,
+    parse_sex,
+)
 from ecgsynth.records import Record
 from ecgsynth.wfdb_io import read_beats_and_marks, read_record
 
@@ -21,7 +30,7 @@ def mitdb_subject(number: str) -> str:
     return f"mitdb/{SAME_PERSON.get(number, number)}"
 
 
-def read_mitdb(root: Path) -> Iterator[Record]:
+def read_mitdb(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of the MIT-BIH Arrhythmia Database (Moody & Mark 2001), 360 Hz, two leads.
 
     Parameters
@@ -32,24 +41,28 @@ def read_mitdb(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there are no records or one is damaged.
+        If there are no records or one is damaged and there is no ``skip`` to tell.
     """
-    for stem in header_stems(Path(root), "[0-9][0-9][0-9].hea"):
-        raw = read_record(stem)
-        marks = read_beats_and_marks(stem, "atr")
-        age, sex = person_from(raw.comments)
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=lead_names(raw.leads),
-            subject=mitdb_subject(stem.name),
-            source="mitdb",
-            episodes=episodes_from(marks.samples, marks.symbols, marks.aux, raw.signal.shape[1]),
-            beats=beats_from(marks.samples, marks.symbols),
-            age=age,
-            sex=sex,
-        )
+    stems = header_stems(Path(root), "[0-9][0-9][0-9].hea")
+    yield from each(stems, _record, skip)
+
+
+def _record(stem: Path) -> Record:
+    raw = read_record(stem)
+    marks = read_beats_and_marks(stem, "atr")
+    age, sex = person_from(raw.comments)
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=lead_names(raw.leads),
+        subject=mitdb_subject(stem.name),
+        source="mitdb",
+        episodes=episodes_from(marks.samples, marks.symbols, marks.aux, raw.signal.shape[1]),
+        beats=beats_from(marks.samples, marks.symbols),
+        age=age,
+        sex=sex,
+    )
 
 
 def person_from(comments: tuple[str, ...]) -> tuple[float | None, Literal["M", "F"] | None]:

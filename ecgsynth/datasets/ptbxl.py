@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from ecgsynth.datasets.labels import label_scp
-from ecgsynth.datasets.marks import lead_names, parse_age
+from ecgsynth.datasets.marks import Skip, each, lead_names, parse_age
 from ecgsynth.errors import RecordError
 from ecgsynth.records import Episode, Record
 from ecgsynth.wfdb_io import read_record
@@ -18,7 +19,7 @@ OVER_89 = 90.0
 _SEX = {"0": "M", "1": "F"}
 
 
-def read_ptbxl(root: Path) -> Iterator[Record]:
+def read_ptbxl(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of PTB-XL (Wagner et al. 2020), 12 leads, 10 s, no beat labels.
 
     Each record is read at 500 Hz where that file is present, else at 100 Hz. The 100 Hz files hold nothing
@@ -33,7 +34,8 @@ def read_ptbxl(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If the table is missing or malformed, none of its records is present, or one is damaged.
+        If the table is missing or malformed, none of its records is present, or one is damaged and there
+        is no ``skip`` to tell.
     """
     root = Path(root)
     table = root / "ptbxl_database.csv"
@@ -45,7 +47,7 @@ def read_ptbxl(root: Path) -> Iterator[Record]:
             stem = _stem(root, row)
             if stem is not None:
                 found = True
-                yield _record(stem, row, table)
+                yield from each([stem], partial(_record, row, table), skip)
     if not found:
         raise RecordError(f"no records in {root}: none of the files that {table.name} names is there.")
 
@@ -58,7 +60,7 @@ def _stem(root: Path, row: dict[str, str]) -> Path | None:
     return None
 
 
-def _record(stem: Path, row: dict[str, str], table: Path) -> Record:
+def _record(row: dict[str, str], table: Path, stem: Path) -> Record:
     try:
         likelihoods = {str(k): float(v) for k, v in ast.literal_eval(row["scp_codes"]).items()}
         patient = str(int(float(row["patient_id"])))

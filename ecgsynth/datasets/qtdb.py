@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecgsynth.datasets.marks import beats_from, episodes_from, header_stems, lead_names
+from ecgsynth.datasets.marks import Skip, beats_from, each, episodes_from, header_stems, lead_names
 from ecgsynth.datasets.mitdb import mitdb_subject, person_from
 from ecgsynth.records import Beats, Episode, Record
 from ecgsynth.wfdb_io import read_beats_and_marks, read_record
@@ -16,7 +16,7 @@ _MITDB = re.compile(r"sel([12]\d\d)")
 _MAYBE_VFDB = re.compile(r"sel(3\d|4\d|5[0-2])")
 
 
-def read_qtdb(root: Path) -> Iterator[Record]:
+def read_qtdb(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records of the QT Database (Laguna et al. 1997), 250 Hz, two leads.
 
     ``sel1xx`` and ``sel2xx`` carry the mitdb subject they were cut from when such a record exists there.
@@ -26,26 +26,30 @@ def read_qtdb(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there are no records or one is damaged.
+        If there are no records or one is damaged and there is no ``skip`` to tell.
     """
-    for stem in header_stems(Path(root), "sel*.hea"):
-        raw = read_record(stem)
-        name = stem.name.split("_")[0]
-        beats, episodes = _annotated(stem, raw.signal.shape[1])
-        age, sex = person_from(raw.comments)
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=lead_names(raw.leads),
-            subject=qtdb_subject(name),
-            source="qtdb",
-            episodes=episodes,
-            beats=beats,
-            age=age,
-            sex=sex,
-            extra={"may_share_person_with": "vfdb"} if _MAYBE_VFDB.fullmatch(name) else {},
-        )
+    stems = header_stems(Path(root), "sel*.hea")
+    yield from each(stems, _record, skip)
+
+
+def _record(stem: Path) -> Record:
+    raw = read_record(stem)
+    name = stem.name.split("_")[0]
+    beats, episodes = _annotated(stem, raw.signal.shape[1])
+    age, sex = person_from(raw.comments)
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=lead_names(raw.leads),
+        subject=qtdb_subject(name),
+        source="qtdb",
+        episodes=episodes,
+        beats=beats,
+        age=age,
+        sex=sex,
+        extra={"may_share_person_with": "vfdb"} if _MAYBE_VFDB.fullmatch(name) else {},
+    )
 
 
 def qtdb_subject(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ecgsynth.datasets.marks import episodes_from, header_stems, lead_names
+from ecgsynth.datasets.marks import Skip, each, episodes_from, header_stems, lead_names
 from ecgsynth.records import Record
 from ecgsynth.wfdb_io import read_beats_and_marks, read_record
 
@@ -25,7 +25,7 @@ SAME_PERSON = {
 }
 
 
-def read_vfdb(root: Path) -> Iterator[Record]:
+def read_vfdb(root: Path, *, skip: Skip | None = None) -> Iterator[Record]:
     """Records or excerpts of the vfdb (Greenwald 1986), 250 Hz; ``beats`` is None (none were labelled).
 
     Excerpts are named ``418_e01``: record, underscore, number. Rhythms written ``(HGEA``, ``(NOISE`` and
@@ -34,18 +34,22 @@ def read_vfdb(root: Path) -> Iterator[Record]:
     Raises
     ------
     RecordError
-        If there are no records or one is damaged.
+        If there are no records or one is damaged and there is no ``skip`` to tell.
     """
-    for stem in header_stems(Path(root), "[46][0-9][0-9]*.hea"):
-        raw = read_record(stem)
-        marks = read_beats_and_marks(stem, "atr")
-        number = stem.name.split("_")[0]
-        yield Record(
-            name=raw.name,
-            signal=raw.signal,
-            fs=raw.fs,
-            leads=lead_names(raw.leads),
-            subject=f"vfdb/{SAME_PERSON.get(number, number)}",
-            source="vfdb",
-            episodes=episodes_from(marks.samples, marks.symbols, marks.aux, raw.signal.shape[1]),
-        )
+    stems = header_stems(Path(root), "[46][0-9][0-9]*.hea")
+    yield from each(stems, _record, skip)
+
+
+def _record(stem: Path) -> Record:
+    raw = read_record(stem)
+    marks = read_beats_and_marks(stem, "atr")
+    number = stem.name.split("_")[0]
+    return Record(
+        name=raw.name,
+        signal=raw.signal,
+        fs=raw.fs,
+        leads=lead_names(raw.leads),
+        subject=f"vfdb/{SAME_PERSON.get(number, number)}",
+        source="vfdb",
+        episodes=episodes_from(marks.samples, marks.symbols, marks.aux, raw.signal.shape[1]),
+    )

@@ -36,8 +36,7 @@ class Folder:
     database : str
         Name in `ecgsynth.datasets.DATASETS`; ``"folder"`` for a plain WFDB folder.
     unreadable : dict of str to Unreadable
-        Filled while reading, by record. Only records of plain folders are passed over; a database whose
-        reader meets a damaged file raises, as it cannot go on.
+        Filled while reading, by record.
     claim : str or None
         Rhythm of every record, where the records themselves name none.
     """
@@ -58,9 +57,9 @@ class Folder:
         Raises
         ------
         RecordError
-            If there is no record at all, or one of a database is damaged.
+            If there is no record at all.
         """
-        source = self._plain() if self.database == "folder" else open_dataset(self.path)
+        source = self._plain() if self.database == "folder" else open_dataset(self.path, skip=self._skip)
         for record in source:
             if self.claim is not None:
                 episodes = (Episode(0, record.n_samples, self.claim),)
@@ -72,7 +71,11 @@ class Folder:
             try:
                 yield self._read(name)
             except RecordError as error:
-                self.unreadable[name] = Unreadable(name, self._without_path(str(error)))
+                self._skip(self.path / name, error)
+
+    def _skip(self, stem: Path, error: RecordError) -> None:
+        name = stem.relative_to(self.path).as_posix()
+        self.unreadable[name] = Unreadable(name, self._without_path(str(error)))
 
     def _names(self) -> list[str]:
         """Record names relative to the folder: those that ``RECORDS`` lists, or all headers."""
