@@ -80,6 +80,8 @@ HARD_SPAN: dict[str, Bound] = {"span_low": (0.05, np.inf), "span_high": (-np.inf
 #: those that do so in twelve-lead records only.
 LIKE = dict.fromkeys(("sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "avb1"), "nsr")
 LIKE_12 = LIKE | dict.fromkeys(("afib", "aflutter", "svt"), "nsr")
+#: Held at one limit in all rhythms: six people with flutter do not show how alike its waves can be.
+COPIED = {"repetition": "high"}
 #: Faults that are not looked for in a rhythm: P waves that begin over 240 ms before R are not seen.
 UNSEEN = {"avb1": ("no_p",)}
 #: Bounds of plain numbers that `LIKE` rhythms take in.
@@ -152,7 +154,7 @@ def fit_checks(
     looks = {n: "high" for n in sorted({n for score in scores for n in score}) if n.startswith("looks_")}
     beating = [i for i in sound if RHYTHMS[rows[i].rhythm].has_beats]
     annotated = [whole[i] for i in beating], _weights([rows[i].subject for i in beating])
-    pooled = fit_bounds(*annotated, dict.fromkeys(POOLED, "both") | {"likeness": "low"})
+    pooled = fit_bounds(*annotated, dict.fromkeys(POOLED, "both") | {"likeness": "low"} | COPIED)
     rhythms: dict[str, dict[str, Bound]] = {}
     for name in sorted(groups, key=lambda name: (name != "nsr", name)):
         group = groups[name]
@@ -173,8 +175,7 @@ def fit_checks(
             bounds |= fit_agreement(*annotated, pad)
             widen_to(bounds, fit_agreement(own, _weights(people)))
             widen_to(bounds, pooled, POOLED if len(owners[name]) < MANY_PEOPLE else HEIGHTS)
-        # Six people with flutter do not show how alike its waves can be.
-        widen_to(bounds, pooled, ("repetition",))
+        widen_to(bounds, pooled, tuple(COPIED))
         if name in LIKE:
             widen_to(bounds, rhythms.get(LIKE[name], {}), SHARED)
         rhythms[name] = bounds

@@ -1,7 +1,7 @@
 """Short artefacts of skin, muscle and cable: the gate must not take one for a splice or another fault.
 
-A third of the strips of a handheld recorder has one somewhere. What people show in training is too little of
-it to learn that beats before and after it are the same.
+Sound strips that score highest as splices are mostly those with an artefact on one side. Training people show
+too few of them to learn that beats before and after are the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Rng = np.random.Generator
 
 
 def muscle(n: int, fs: float, rng: Rng) -> Array:
-    """A burst of noise as muscles make, 20 Hz and up."""
+    """A burst of noise as muscles make: the faster the stronger."""
     noise = np.diff(rng.standard_normal(n + 1))
     return _bell(n, fs, rng, 0.3, 4.0) * noise * rng.uniform(0.03, 0.3)
 

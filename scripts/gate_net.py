@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
-from ecgsynth.fidelity.beat_view import FS, VIEWS, beat_views
+from ecgsynth.fidelity.beat_view import FS, beat_views
 from ecgsynth.fidelity.fault_net import (
     ASKED,
     BEAT_LAYERS,
     BEAT_NUMBERS,
+    BRANCHES,
     COMPARED,
     CUT_HIDDEN,
     CUTS,
@@ -51,8 +52,6 @@ CUT_OFTEN, CUT_LEAST, NOISE_OFTEN, NOISE_MOST, HEIGHT_SD = 0.25, 1250, 0.3, 0.01
 ARTEFACT_OFTEN = 0.2
 #: Least height of a strip with an artefact, in heights of the strip without.
 LEAST_HEIGHT = 0.1
-#: Parts of the network whose convolutions are normalised.
-CONVOLVED = ("conv", "beat")
 
 
 class TrainedNet(nn.Module):
@@ -60,7 +59,7 @@ class TrainedNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.beat = _convolutions(LAYERS, 1), _convolutions(BEAT_LAYERS, VIEWS)
+        self.conv, self.beat = (_convolutions(*BRANCHES[name]) for name in ("conv", "beat"))
         channels = LAYERS[-1][0]
         self.beats = nn.Linear(beat_frames() * BEAT_LAYERS[-1][0], BEAT_NUMBERS)
         inputs = 5 * channels + BEAT_NUMBERS + ASKED
@@ -105,13 +104,13 @@ class TrainedNet(nn.Module):
         """Without torch, in half precision, as it is stored."""
         state = {name: value.detach().double().numpy() for name, value in self.state_dict().items()}
         arrays: dict[str, Any] = {}
-        for conv in (f"{name}.{i}" for name in CONVOLVED for i in range(len(getattr(self, name)))):
+        for conv in (f"{name}.{i}" for name in BRANCHES for i in range(len(getattr(self, name)))):
             norm = {k: state[f"{conv}.1.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
             gain = norm["weight"] / np.sqrt(norm["running_var"] + 1e-5)
             kernel = state[f"{conv}.0.weight"]
             arrays[f"{conv}.weight"] = (kernel * gain[:, None, None]).reshape(len(kernel), -1)
             arrays[f"{conv}.bias"] = norm["bias"] - norm["running_mean"] * gain
-        arrays |= {name: value for name, value in state.items() if name.split(".")[0] not in CONVOLVED}
+        arrays |= {name: value for name, value in state.items() if name.split(".")[0] not in BRANCHES}
         return unpacked(NAMES, packed(FaultNet(NAMES, arrays)))
 
 

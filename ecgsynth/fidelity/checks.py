@@ -50,8 +50,7 @@ PATTERN_ENDS = {
 HEIGHTS = ("qrs_mv", "t_mv", "t_share", "st_mv", "p_mv", "span_low", "span_high")
 #: With fewer than `MANY_PEOPLE`, these take in the bounds of all rhythms with beats together: they measure
 #: the detector and the noise more than the rhythm.
-POOLED = ("nrmssd", "rr_step", "likeness", "bsqi", "peakedness", "psqi", "bassqi", "qtc_ms", "p_ms",
-          "repetition", *HEIGHTS)  # fmt: skip
+POOLED = ("nrmssd", "rr_step", "likeness", "bsqi", "peakedness", "psqi", "bassqi", "qtc_ms", "p_ms", *HEIGHTS)
 
 #: QRS width is held where it belongs to the rhythm: conducted beats are narrow, ventricular ones wide.
 NARROW = ("nsr", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia", "afib")

@@ -30,6 +30,8 @@ HOP = 32
 #: The same for the beats, and the numbers that are left of them.
 BEAT_LAYERS = ((16, 9, 2), (24, 7, 2), (32, 5, 2))
 BEAT_NUMBERS = 32
+#: Layers of both, and channels of what they see.
+BRANCHES = {"conv": (LAYERS, 1), "beat": (BEAT_LAYERS, VIEWS)}
 #: Heights of QRS complexes, in units of the strip's own, beyond which samples are cut off.
 FARTHEST = 8.0
 #: The strip's own height is this quantile of its distance from the median, at least so many mV.
@@ -126,8 +128,7 @@ class FaultNet:
     def _kernels(self) -> dict[str, Floats]:
         """Weights [width * channels, own] of the convolutions, in the order in which `_convolved` sees."""
         kernels = {}
-        for name, layers, first in (("conv", LAYERS, 1), ("beat", BEAT_LAYERS, VIEWS)):
-            channels = first
+        for name, (layers, channels) in BRANCHES.items():
             for i, (own, width, _) in enumerate(layers):
                 stored = self.arrays[f"{name}.{i}.weight"].reshape(own, channels, width)
                 kernels[f"{name}.{i}"] = np.ascontiguousarray(stored.transpose(2, 1, 0).reshape(-1, own))
@@ -198,8 +199,7 @@ def beat_frames() -> int:
 def shapes_of(outputs: int) -> dict[str, tuple[int, ...]]:
     """Shapes of the arrays of a network, in the order in which they are stored."""
     shapes: dict[str, tuple[int, ...]] = {}
-    for name, layers, first in (("conv", LAYERS, 1), ("beat", BEAT_LAYERS, VIEWS)):
-        channels = first
+    for name, (layers, channels) in BRANCHES.items():
         for i, (own, width, _) in enumerate(layers):
             shapes |= {f"{name}.{i}.weight": (own, channels * width), f"{name}.{i}.bias": (own,)}
             channels = own

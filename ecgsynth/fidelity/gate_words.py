@@ -38,6 +38,7 @@ WORDS = {
     "dominant_hz": "Hz, strongest frequency",
     "concentration": "of the power around it",
     "quiet": "of the samples near the baseline",
+    "repetition": "nines in the correlation with itself some beats later: a copy",
 }
 
 

@@ -73,6 +73,7 @@ CHECK_TITLES: Final[dict[str, str]] = {
     "beats": "beats found",
     "rate": "heart rate, beats/min",
     "nrmssd": "RR irregularity (nRMSSD)",
+    "repetition": "stretches that repeat sample by sample",
     "rr_step": "typical change from RR to RR",
     "p_share": "beats with the P wave",
     "p_score": "P wave over noise",
