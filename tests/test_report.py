@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 import ecgsynth
 from ecgsynth.cli import main
 from ecgsynth.datasets import recognise
+from ecgsynth.errors import RecordError
 from ecgsynth.fidelity.distribution import METRICS, Measured, SetComparison, StripSet
 from ecgsynth.fidelity.gate import Verdict
 from ecgsynth.fidelity.integrity import longest_run
@@ -269,7 +270,7 @@ def test_unreadable_records_are_counted_listed_and_an_error_with_strict(
     words = [folders[0], "--real", folders[1], "--out", tmp_path / "out"]
     result = run(*words)
     assert result.exit_code == 0
-    assert "2 records of made could not be read" in result.stdout
+    assert "made: 2 records could not be read and were left out" in result.stdout
     content = json.loads((tmp_path / "out" / "fidelity.json").read_text())
     found = content["synthetic"]["unreadable"]
     assert [entry["record"] for entry in found["records"]] == names
@@ -295,12 +296,38 @@ def test_a_damaged_record_of_a_database_is_left_out_too(
     words = [folders[0], "--real", mitdb, "--out", tmp_path / "out"]
     result = run(*words)
     assert result.exit_code == 0
-    assert "2 records of mit could not be read" in result.stdout
+    assert "mit: 2 records could not be read and were left out" in result.stdout
     real = json.loads((tmp_path / "out" / "fidelity.json").read_text())["real"]
     assert (real["kind"], real["records"], real["unreadable"]["count"]) == ("mitdb", 22, 2)
     assert [entry["record"] for entry in real["unreadable"]["records"]] == ["101", "102"]
     assert str(tmp_path) not in json.dumps(real)
     assert run(*words, "--overwrite", "--strict").exit_code == 3
+
+
+def test_records_in_folders_below_are_found_as_the_challenges_keep_them(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    top = tmp_path / "georgia"
+    for part, folder in zip(("g1", "g2"), folders, strict=True):
+        top.mkdir(exist_ok=True)
+        folder.rename(top / part)
+    found = [record.name for record in open_folder(top).records()]
+    assert len(found) == 48 and found[0].startswith("g1/") and found[-1].startswith("g2/")
+    (top / "RECORDS").write_text("g2/\n")
+    assert [record.name for record in open_folder(top).records()] == found[24:]
+    (top / "RECORDS").write_text("../elsewhere\n..\n")
+    outside = open_folder(top)
+    assert not list(outside.records())
+    assert [entry.record for entry in outside.unreadable.values()] == ["../elsewhere", ".."]
+
+
+def test_a_folder_of_databases_is_not_read_as_one(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    database = tmp_path / "all" / "af_challenge"
+    database.parent.mkdir()
+    folders[1].rename(database)
+    (database / "ludb.csv").write_text("ID\n")
+    with pytest.raises(RecordError, match=r"holds databases \(af_challenge\), no records; give one of them"):
+        list(open_folder(database.parent).records())
 
 
 @pytest.mark.parametrize("content", [{}, {"RECORDS": ""}, {"RECORDS": "a\n"}, {"a.hea": "a 1 250 9\n"}])

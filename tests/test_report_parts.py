@@ -68,6 +68,7 @@ def test_records_examined_together_are_as_alone(side: str) -> None:
 
 def test_leads_without_a_place_are_one_and_keep_their_number() -> None:
     assert standard_leads(("ECG1", "ch0", "avr", "II")) == ("ECG", "ECG#1", "aVR", "II")
+    assert standard_leads(("Lead 1", "ECG lead avf", "lead_ii", "ECG V1")) == ("ECG", "aVF", "II", "V1")
 
 
 @pytest.mark.parametrize(
@@ -221,6 +222,7 @@ def test_the_gate_is_judged_beside_the_real_rate(own: Rate, real: Rate, outcome:
         ((0.6, 0.4, 0.8, 0.5), "unclear", False),  # the interval reaches a large effect
         ((0.7, 0.45, 0.9, 0.5), "unclear", False),  # and here it reaches no effect
         ((0.2, 0.1, 0.3, 0.5), "missed", True),  # copies
+        ((0.2, 0.1, 0.4, 0.4), "unclear", False),  # as of copies, but so few real people are as low
         ((0.3, 0.2, 0.5, 0.4), "met", False),  # few people: real against real is as low
     ],
 )

@@ -63,6 +63,8 @@ def report(rhythms: tuple[str, ...], lead: str | None, **options: Any) -> None:
 
 
 def _summary(outcome: Outcome) -> str:
+    from ecgsynth.report.words import left_out
+
     found = outcome.findings
     gate = found.gate
     claimed = {name: own for name, own in found.rhythms.items() if own.claimed}
@@ -75,8 +77,8 @@ def _summary(outcome: Outcome) -> str:
         unreadable = list(side.folder.unreadable.values())
         if unreadable:
             lines.append(
-                f"{len(unreadable)} records of {side.folder.name} could not be read and were left out, such "
-                f"as {unreadable[0].record}: {unreadable[0].why}"
+                f"{side.folder.name}: {left_out(len(unreadable))}, such as {unreadable[0].record}: "
+                f"{unreadable[0].why}"
             )
         lines += [f"{side.folder.name}: {note}" for note in side.notes]
     lines.append(f"Look at it: {outcome.out / 'report.html'} (or report.pdf; all numbers: fidelity.json)")

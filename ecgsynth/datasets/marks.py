@@ -27,9 +27,14 @@ _STANDARD_NAMES = {
 }
 
 
+#: What some recorders write before the name of a lead: ``lead i``, ``ECG II``, ``ECG Lead V1``.
+_BEFORE_NAME = re.compile(r"(?:(?:ecg|ekg|lead)[\s_:-]+)+")
+
+
 def lead_name(name: str) -> str:
-    """Lead name in standard spelling (``AVR`` to ``aVR``, ``ii`` to ``II``); unknown names unchanged."""
-    return _STANDARD_NAMES.get(name.strip().casefold(), name.strip())
+    """Lead name in standard spelling (``AVR``, ``lead avr`` to ``aVR``); unknown names unchanged."""
+    bare = _BEFORE_NAME.sub("", name.strip().casefold(), count=1)
+    return _STANDARD_NAMES.get(bare, name.strip())
 
 
 def lead_names(names: Iterable[str]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def _too_few(real: Sequence[Strip], synthetic: Sequence[Strip]) -> str | None:
     for name, side in (("real", real), ("synthetic", synthetic)):
         people = len({strip.subject for strip in side})
         if people < FEWEST:
-            who = "people" if name == "real" else "records"
+            who = {"real": ("people", "person"), "synthetic": ("records", "record")}[name][people == 1]
             return (
                 f"{people} {who} with a usable strip on the {name} side; at least {FEWEST} are needed to "
                 "compare sets"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from ecgsynth.datasets import open_dataset, recognise
@@ -78,15 +79,35 @@ class Folder:
         self.unreadable[name] = Unreadable(name, self._without_path(str(error)))
 
     def _names(self) -> list[str]:
-        """Record names relative to the folder: those that ``RECORDS`` lists, or all headers."""
+        """Record names relative to the folder: those that ``RECORDS`` lists, its folders' too, or all."""
         listing = self.path / "RECORDS"
         if not listing.is_file():
-            return [stem.relative_to(self.path).as_posix() for stem in header_stems(self.path)]
+            return self._below(self.path)
         lines = listing.read_text(encoding="utf-8", errors="replace").splitlines()
         names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
         if not names:
             raise RecordError(f"{listing} is empty: expected one record name a line; list them or delete it.")
-        return names
+        parts = (self._below(self.path / name) if self._holds(name) else [name] for name in names)
+        return list(dict.fromkeys(chain.from_iterable(parts)))
+
+    def _holds(self, name: str) -> bool:
+        """Whether this is a folder below this one."""
+        path = self.path / name
+        return path.is_dir() and path.resolve().is_relative_to(self.path.resolve())
+
+    def _below(self, folder: Path) -> list[str]:
+        """Names of the records in ``folder`` or, where it has none itself, in all folders below it."""
+        if folder.is_dir() and next(folder.glob("*.hea"), None) is None:
+            inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+            known = [path.name for path in inside if recognise(path) != "folder"]
+            if known:
+                raise RecordError(
+                    f"{folder}: holds databases ({', '.join(known[:5])}), no records; give one of them."
+                )
+            headers = sorted(folder.rglob("*.hea"))
+            if headers:
+                return [path.with_suffix("").relative_to(self.path).as_posix() for path in headers]
+        return [stem.relative_to(self.path).as_posix() for stem in header_stems(folder)]
 
     def _read(self, name: str) -> Record:
         stem = self.path / name

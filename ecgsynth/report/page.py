@@ -26,7 +26,7 @@ from ecgsynth.report.markup import (
 from ecgsynth.report.page_privacy import find_audit, privacy_section
 from ecgsynth.report.page_rhythm import rhythm_section
 from ecgsynth.report.style import CSS
-from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title
+from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title, left_out
 from ecgsynth.rhythms import RHYTHMS
 
 #: Rejected records listed on the page; the document lists more.
@@ -63,7 +63,7 @@ def _notices(content: dict[str, Any]) -> str:
         ]
         if content[side]["unreadable"]["count"]:
             count = content[side]["unreadable"]["count"]
-            lines.append(f'{count} {side} records could not be read: <a href="#rejected">which</a>.')
+            lines.append(f'{left_out(count, side)}: <a href="#rejected">which</a>.')
     return f'<div class="card warn small">{items(lines)}</div>' if lines else ""
 
 
@@ -193,8 +193,7 @@ def _unreadable(report: Report) -> str:
                 for r in found["records"][:MOST_REJECTED]
             ]
             parts.append(
-                f"<h3>{found['count']} {side} records could not be read and were left out</h3>"
-                f'<div class="small wrap">{items(lines)}</div>'
+                f'<h3>{left_out(found["count"], side)}</h3><div class="small wrap">{items(lines)}</div>'
             )
     return "".join(parts)
 

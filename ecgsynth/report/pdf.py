@@ -23,7 +23,7 @@ from ecgsynth.report.flow import MARGIN, WIDTH, Flow
 from ecgsynth.report.markup import interval, number
 from ecgsynth.report.page import Report, heading, passed
 from ecgsynth.report.page_rhythm import GOALS, caption, spread_of
-from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title, feature_title
+from ecgsynth.report.words import LIMITS, VERDICT_MEANING, check_title, feature_title, left_out
 from ecgsynth.rhythms import RHYTHMS
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ def rejected(report: Report, flow: Flow) -> None:
         found = report.content[side]["unreadable"]
         if found["count"]:
             flow.text(
-                f"{found['count']} {side} records could not be read and were left out, such as "
-                f"{found['records'][0]['record']}: {found['records'][0]['why']}",
+                f"{left_out(found['count'], side)}, such as {found['records'][0]['record']}: "
+                f"{found['records'][0]['why']}",
                 8,
                 before=2,
             )

@@ -24,6 +24,7 @@ from ecgsynth.report.strips import Examined, Examiner
 from ecgsynth.report.strips import Side as SideName
 from ecgsynth.report.survey import Entry, claimed, describe, survey, unit_note
 from ecgsynth.report.tally import Tally
+from ecgsynth.report.words import left_out
 from ecgsynth.rhythms import RHYTHMS
 from ecgsynth.staging import check_target
 
@@ -249,7 +250,7 @@ def _error(findings: Findings) -> GateError | RecordError | TooFewPeopleError | 
     unreadable = [u for side in (findings.synthetic, findings.real) for u in side.folder.unreadable.values()]
     if unreadable and findings.options.strict:
         return RecordError(
-            f"{len(unreadable)} records could not be read, and --strict was given; the first, "
+            f"{left_out(len(unreadable))}, and --strict was given; the first, "
             f"{unreadable[0].record}: {unreadable[0].why}"
         )
     if all(verdict == "not assessable" for verdict in verdicts.values()):

@@ -45,8 +45,8 @@ WHY: Final = {
         "AUC of a classifier that tells synthetic strips from real ones, on people it has not seen. Met: "
         "under the real-against-real AUC (at least 0.5) plus 0.139, a medium effect (d = 0.5), with the "
         "upper 95 % limit under plus 0.214, a large one (d = 0.8; Rice & Harris 2005). Missed: over plus "
-        "0.139 with the lower limit over real against real. An upper limit under 0.45 and under that of real "
-        "against real is a sign of copies and fails."
+        "0.139 with the lower limit over real against real. An upper limit under 0.45 and under "
+        "the lower one of real against real is a sign of copies and fails; under 0.45 alone it is unclear."
     ),
     "coverage": (
         "Share of real strips that have a synthetic one nearby, at least 0.9 of what other real people "
@@ -118,6 +118,13 @@ def judge_auc(measured: Measured | None) -> Criterion:
             f"AUC {measured.value:.2f} is below chance and below real against real "
             f"({measured.real_value:.2f}), a sign of copies of the real records",
             fails=True,
+        )
+    if measured.high < AUC_COPIES:
+        return Criterion(
+            "auc",
+            "unclear",
+            f"AUC {measured.value:.2f} is below chance, as for copies of the real records; too few people to "
+            "tell whether it is more than chance",
         )
     if excess > AUC_MEDIUM and measured.low > bar:
         return Criterion("auc", "missed", words)

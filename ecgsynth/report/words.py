@@ -136,3 +136,10 @@ def check_title(name: str) -> str:
     if name.startswith("looks_") and fault in FAULTS:
         return f"looks as if: {FAULTS[fault].title}"
     return CHECK_TITLES.get(name, name.replace("_", " "))
+
+
+def left_out(count: int, side: str = "") -> str:
+    """How many records, of which side, could not be read and were left out."""
+    one = count == 1
+    what = f"{side} record{'' if one else 's'}".strip()
+    return f"{count} {what} could not be read and {'was' if one else 'were'} left out"
