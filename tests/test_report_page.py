@@ -10,6 +10,7 @@ import pytest
 from ecgsynth.errors import OutputError
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Episode
 from ecgsynth.report.charts import distribution_figure, strip_figure, strip_record, strip_size
+from ecgsynth.report.deciding import deciding_numbers
 from ecgsynth.report.document import to_json
 from ecgsynth.report.ground import Ground
 from ecgsynth.report.histograms import distribution
@@ -80,6 +81,25 @@ def test_numbers_read_well() -> None:
     )
     assert "left:100.0%" in drawn
     assert "dot" not in drawn
+
+
+@pytest.mark.parametrize(
+    ("own", "real_low", "ends", "copies"),
+    [
+        ((0.6, 0.5, 0.7), 0.4, 0.3, False),
+        ((0.2, 0.05, 0.34), 0.2, 0.0, True),
+        ((0.5, 0.4, 0.6), 0.21, 0.2, False),
+    ],
+)
+def test_the_scale_of_the_auc_holds_it(
+    own: tuple[float, float, float], real_low: float, ends: float, copies: bool
+) -> None:
+    entry = dict(zip(("value", "low", "high"), own, strict=True))
+    entry |= {"real_value": 0.5, "real_low": real_low, "real_high": 0.7, "assessable": True}
+    rhythm = {"decided_by": {"auc": {"outcome": "met"}}, "metrics": {"auc": entry}}
+    (number_,) = deciding_numbers({"rhythms": {"nsr": rhythm}, "gate": {"rhythms": {}}}, "nsr")
+    assert number_.ends == (ends, 1.0) and number_.names[0] == f"{ends:g}"
+    assert ("copies" in number_.needs) == copies
 
 
 def test_a_report_is_whole_or_not_there(tmp_path: Path) -> None:

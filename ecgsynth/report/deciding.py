@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ecgsynth.report.verdicts import AUC_MEDIUM, COVERAGE_RATIO, GATE_SLACK
+from ecgsynth.report.verdicts import AUC_COPIES, AUC_MEDIUM, COVERAGE_RATIO, GATE_SLACK
 
 Numbers = Mapping[str, float | None]
 _NONE: Numbers = {"value": None, "low": None, "high": None}
@@ -83,6 +83,10 @@ def _auc(measured: Mapping[str, Any], outcome: str) -> Deciding:
     own, real = _both(measured)
     bar = None if real["value"] is None else max(0.5, real["value"]) + AUC_MEDIUM
     needs = "" if bar is None else f"needs at most {bar:.2f}"
+    if needs and own["high"] is not None and own["high"] < AUC_COPIES:
+        needs += f", and an interval that reaches {AUC_COPIES:g}: what lies under it may be copies"
+    lows = [side["low"] for side in (own, real) if side["low"] is not None]
+    least = math.floor(10 * min(0.3, *lows)) / 10 if lows else 0.3
     return Deciding(
         "Told apart by a classifier: AUC",
         own,
@@ -92,8 +96,8 @@ def _auc(measured: Mapping[str, Any], outcome: str) -> Deciding:
         needs,
         outcome,
         False,
-        (0.3, 1.0),
-        ("0.3", "1 (always)"),
+        (least, 1.0),
+        (f"{least:g}", "1 (always)"),
     )
 
 
