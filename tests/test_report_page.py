@@ -49,7 +49,7 @@ def test_charts_take_the_colours_of_the_page_and_keep_their_ids_apart() -> None:
 
 
 def test_eight_leads_are_drawn_as_twelve() -> None:
-    ground = Ground("nsr", INDEPENDENT_LEADS, False, False, 100.0, 45.0, 10.0, ())
+    ground = Ground("nsr", INDEPENDENT_LEADS, False, {}, 100.0, 45.0, 10.0, ())
     signal = np.random.default_rng(0).normal(0, 0.2, (8, 1000)).astype(np.float32)
     record = strip_record(Strip("nsr", "r", "p", "", 0.0, 1, True, signal), ground)
     assert record.leads == TWELVE_LEADS

@@ -13,14 +13,14 @@ from ecgsynth.errors import OptionError
 from ecgsynth.fidelity.calibration import load_calibration
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS, Record
 from ecgsynth.report.ground import Ground, find_ground
-from ecgsynth.report.leads import common_leads, parse_leads, standard_leads
+from ecgsynth.report.leads import FAMILY, common_leads, parse_leads, standard_leads
 from ecgsynth.report.sample import Sample, same_mix
 from ecgsynth.report.strips import Examiner, Strip, on_ground, place_in_line
 from ecgsynth.report.survey import Entry, unit_note
 from ecgsynth.report.tally import Rate, Tally, difference, wilson
 from ecgsynth.report.verdicts import Criterion, decide, judge_auc, judge_coverage, judge_gate
 
-GROUND = Ground("nsr", ("II",), False, False, 250.0, 100.0, 10.0, ())
+GROUND = Ground("nsr", ("II",), False, {}, 250.0, 100.0, 10.0, ())
 
 
 def entry(subject: str, **changes: object) -> Entry:
@@ -74,9 +74,13 @@ def test_leads_without_a_place_are_one_and_keep_their_number() -> None:
 @pytest.mark.parametrize(
     ("real", "synthetic", "expected"),
     [
-        (TWELVE_LEADS, TWELVE_LEADS, (INDEPENDENT_LEADS, False, False)),
-        (TWELVE_LEADS, ("II",), (("II",), False, False)),
-        (("MLII", "V1"), ("II",), (("II",), False, True)),
+        (TWELVE_LEADS, TWELVE_LEADS, (INDEPENDENT_LEADS, False, {})),
+        (TWELVE_LEADS, ("II",), (("II",), False, {})),
+        (("MLII", "V1"), ("II",), (("II",), False, FAMILY)),
+        (("ECG", "ECG#1"), ("I",), (("I",), False, FAMILY | {"ECG": "I"})),
+        (("ECG",), ("MLII", "V1"), (("II",), False, FAMILY | {"ECG": "II"})),
+        (TWELVE_LEADS, ("ECG",), (("II",), False, FAMILY | {"ECG": "II"})),
+        (("ECG",), ("ECG",), (("ECG",), False, {})),
         (("I",), ("V5",), None),
     ],
 )
@@ -86,13 +90,16 @@ def test_common_leads(real: tuple[str, ...], synthetic: tuple[str, ...], expecte
 
 def test_leads_that_few_have_are_pooled() -> None:
     side = [(f"p{i}", ("I",) if i % 2 else ("II",)) for i in range(10)]
-    assert common_leads([side, side], None) == (("I", "II"), True, False)
+    assert common_leads([side, side], None) == (("I", "II"), True, {})
 
 
 def test_asked_leads_must_be_there() -> None:
     sides = [[("p", TWELVE_LEADS)], [("s", TWELVE_LEADS)]]
-    assert common_leads(sides, ("V1", "II")) == (("V1", "II"), False, False)
+    assert common_leads(sides, ("V1", "II")) == (("V1", "II"), False, {})
     assert common_leads(sides, ("V9",)) is None
+    unnamed = [[("p", TWELVE_LEADS)], [("s", ("ECG",))]]
+    assert common_leads(unnamed, ("V5",)) == (("V5",), False, FAMILY | {"ECG": "V5"})
+    assert common_leads(unnamed, ("V5", "V6")) is None
     assert parse_leads("12") == TWELVE_LEADS
     with pytest.raises(OptionError, match="names no lead"):
         parse_leads(" , ")
@@ -171,7 +178,7 @@ def test_a_sample_is_bounded_by_person_and_in_all_whatever_the_order() -> None:
 
 
 def test_pooled_leads_get_the_same_shares() -> None:
-    pooled = Ground("nsr", ("I", "II"), True, False, 250.0, 100.0, 10.0, ())
+    pooled = Ground("nsr", ("I", "II"), True, {}, 250.0, 100.0, 10.0, ())
     real = [strip(f"a{i}", i, "I" if i < 30 else "II") for i in range(40)]
     synthetic = [strip(f"b{i}", i, "I" if i < 10 else "II") for i in range(40)]
     shares = [Counter(s.lead for s in side) for side in same_mix(pooled, real, synthetic)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from ecgsynth.records import INDEPENDENT_LEADS, TWELVE_LEADS
-from ecgsynth.report.leads import FAMILY, common_leads
+from ecgsynth.report.leads import FAMILY, UNNAMED, common_leads
 from ecgsynth.report.survey import Entry
 
 #: Lengths of a strip in seconds, longest first. 10 s is what the gate was calibrated on and what a resting
@@ -39,8 +39,8 @@ class Ground:
     leads : tuple of str
     pooled : bool
         A strip is one of the leads, and both sides get the same share of each; else it is all of them.
-    family : bool
-        Leads of one axis count as one (`ecgsynth.report.leads.FAMILY`).
+    same : mapping of str to str
+        Leads that count as another, see `ecgsynth.report.leads.common_leads`.
     fs, bandwidth : float
         In Hz.
     seconds : float
@@ -51,7 +51,7 @@ class Ground:
     rhythm: str
     leads: tuple[str, ...]
     pooled: bool
-    family: bool
+    same: Mapping[str, str]
     fs: float
     bandwidth: float
     seconds: float
@@ -125,7 +125,7 @@ def _said(
     fs: float,
     bandwidth: float,
     seconds: float,
-    found: tuple[tuple[str, ...], bool, bool],
+    found: tuple[tuple[str, ...], bool, Mapping[str, str]],
 ) -> tuple[str, ...]:
     names = ("real", "synthetic")
     rates = [
@@ -135,7 +135,7 @@ def _said(
     durations = [
         f"{name} {np.median([e.seconds for e in side]):g} s" for name, side in zip(names, sides, strict=True)
     ]
-    leads, pooled, family = found
+    leads, pooled, same = found
     said = [f"Strips of {seconds:g} s, cut from records that last ({', '.join(durations)}, medians)."]
     if any(e.fs != fs for side in sides for e in side):
         said.append(f"Resampled to {fs:g} Hz ({', '.join(rates)}).")
@@ -148,16 +148,24 @@ def _said(
     else:
         said.append(f"Compared in the common lead{'s' if len(leads) > 1 else ''} {', '.join(leads)}.")
     sums = set(TWELVE_LEADS) - set(INDEPENDENT_LEADS) if {"I", "II"} <= set(leads) else set()
-    names_of = FAMILY if family else {}
     others = [
-        sorted({names_of.get(lead, lead) for e in side for lead in e.leads} - set(leads) - sums)
-        for side in sides
+        sorted({same.get(lead, lead) for e in side for lead in e.leads} - set(leads) - sums) for side in sides
     ]
     if any(others) and not pooled:
         parts = [f"{n}: {', '.join(o)}" for n, o in zip(names, others, strict=True) if o]
         said.append(f"Not compared ({'; '.join(parts)}).")
     if sums and any(sums & set(e.leads) for side in sides for e in side):
         said.append("III, aVR, aVL and aVF are sums of I and II and say nothing of their own.")
-    if family:
+    if any(lead in FAMILY for lead in _counted(sides, same)):
         said.append("MLII counts as II (the same axis, electrodes on the torso), as MLI and MLIII do.")
+    if UNNAMED in _counted(sides, same):
+        said.append(
+            f"Leads without a name count as {same[UNNAMED]}: which lead they are was not written down, and "
+            "heights and outlines may differ for that alone. --lead names another."
+        )
     return tuple(said)
+
+
+def _counted(sides: Sequence[Sequence[Entry]], same: Mapping[str, str]) -> set[str]:
+    """Leads of the records that count as another one."""
+    return {lead for side in sides for e in side for lead in e.leads} & set(same)

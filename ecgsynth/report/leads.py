@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ecgsynth.datasets.marks import lead_name
@@ -15,6 +15,8 @@ UNNAMED: Final = "ECG"
 #: Leads that look along the same axis from other places on the body. Compared as one only where the two
 #: folders share no lead by name: MLII is lead II with the limb electrodes on the torso (Holter).
 FAMILY: Final = {"MLII": "II", "MLI": "I", "MLIII": "III"}
+#: What a lead without a name counts as where those of the other folder have names, the preferred first.
+PREFERRED: Final = ("II", "I", "V5", "V2", "V1")
 #: A lead counts as common where at least this share of the people of either folder have it.
 COMMON_SHARE: Final = 0.9
 _UNNAMED = re.compile(r"(?:ecg|ekg|ch|channel|lead|signal|sig|unknown|col)?[\s_#-]*\d*", re.IGNORECASE)
@@ -52,20 +54,19 @@ def independent(leads: Sequence[str]) -> tuple[str, ...]:
     return tuple(leads)
 
 
-def place_of(lead: str, leads: Sequence[str], family: bool) -> int | None:
-    """Row of ``lead`` among a record's standard ``leads``, through `FAMILY` where asked; None without it."""
+def place_of(lead: str, leads: Sequence[str], same: Mapping[str, str]) -> int | None:
+    """Row of ``lead`` among a record's standard ``leads``, or of one that is the ``same``; None without."""
     if lead in leads:
         return leads.index(lead)
-    if family:
-        for row, name in enumerate(leads):
-            if FAMILY.get(name, name) == lead:
-                return row
+    for row, name in enumerate(leads):
+        if same.get(name) == lead:
+            return row
     return None
 
 
 def common_leads(
     sides: Sequence[Sequence[tuple[str, Sequence[str]]]], asked: Sequence[str] | None
-) -> tuple[tuple[str, ...], bool, bool] | None:
+) -> tuple[tuple[str, ...], bool, Mapping[str, str]] | None:
     """Leads to compare two sides in.
 
     Parameters
@@ -76,33 +77,47 @@ def common_leads(
 
     Returns
     -------
-    (leads, pooled, family) or None
+    (leads, pooled, same) or None
         ``pooled``: no lead is in nearly all records of both sides, so that a strip is one of these leads,
-        and both sides get the same share of each. ``family``: leads match by `FAMILY`. None without any in
-        common.
+        and both sides get the same share of each. ``same``: names that count as another, by `FAMILY`, or as
+        nobody wrote them down. None without any in common.
     """
-    for family in (False, True):
-        shares = [_shares(side, family) for side in sides]
+    for same in ({}, FAMILY, FAMILY | _named_by(sides, asked)):
+        shares = [_shares(side, same) for side in sides]
         both = [lead for lead in shares[0] if lead in shares[1]]
         if asked is not None:
             if all(lead in both for lead in asked):
-                return independent(asked), False, family
+                return independent(asked), False, same
             continue
         if not both:
             continue
         both = [*(lead for lead in TWELVE_LEADS if lead in both), *sorted(set(both) - set(TWELVE_LEADS))]
         all_have = [lead for lead in both if min(side[lead] for side in shares) >= COMMON_SHARE]
         if all_have:
-            return independent(all_have), False, family
-        return tuple(both), len(both) > 1, family
+            return independent(all_have), False, same
+        return tuple(both), len(both) > 1, same
     return None
 
 
-def _shares(side: Sequence[tuple[str, Sequence[str]]], family: bool) -> dict[str, float]:
+def _named_by(
+    sides: Sequence[Sequence[tuple[str, Sequence[str]]]], asked: Sequence[str] | None
+) -> dict[str, str]:
+    """Which lead those without a name count as: the one asked for, or one that the other side has."""
+    shares = [_shares(side, FAMILY) for side in sides]
+    named = [side for side in shares if UNNAMED not in side]
+    if len(named) != 1 or not named[0]:
+        return {}
+    if asked is not None:
+        return {UNNAMED: asked[0]} if len(asked) == 1 else {}
+    order = [*PREFERRED, *sorted(set(named[0]) - set(PREFERRED))]
+    return {UNNAMED: max(order, key=lambda lead: named[0].get(lead, 0.0))}
+
+
+def _shares(side: Sequence[tuple[str, Sequence[str]]], same: Mapping[str, str]) -> dict[str, float]:
     """Share of the people that have each lead."""
     people: dict[str, set[str]] = {}
     for person, leads in side:
         for lead in leads:
-            people.setdefault(FAMILY.get(lead, lead) if family else lead, set()).add(person)
+            people.setdefault(same.get(lead, lead), set()).add(person)
     total = len({person for person, _ in side})
     return {lead: len(who) / total for lead, who in people.items()}

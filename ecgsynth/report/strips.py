@@ -165,7 +165,7 @@ class Examiner:
     def _rows(self, ground: Ground, record: Record) -> list[int]:
         """Rows of the signal to compare: all leads of the ground or none, any of them where pooled."""
         leads = standard_leads(record.leads)
-        rows = [place_of(lead, leads, ground.family) for lead in ground.leads]
+        rows = [place_of(lead, leads, ground.same) for lead in ground.leads]
         if ground.pooled:
             return [row for row in rows if row is not None]
         return [row for row in rows if row is not None] if None not in rows else []
@@ -186,7 +186,7 @@ class Examiner:
             yield Strip(ground.rhythm, record.name, record.subject, "", start, place, passed, signal)
             return
         for row, lead in enumerate(part.leads):
-            name = next(n for n in ground.leads if place_of(n, (lead,), ground.family) == 0)
+            name = next(n for n in ground.leads if place_of(n, (lead,), ground.same) == 0)
             place = place_in_line(self.seed, record.subject, record.name, window.start, lead)
             own = None if signal is None else signal[row : row + 1]
             yield Strip(ground.rhythm, record.name, record.subject, name, start, place, passed, own)
