@@ -256,7 +256,7 @@ def test_too_few_people_are_never_a_pass(tmp_path: Path, drawn: dict[str, list[R
     result = run(made, "--real", real, "--out", tmp_path / "out")
     assert result.exit_code == 6
     assert "not a pass" in result.stderr
-    assert "3 people with a usable strip on the real side" in result.stdout
+    assert "3 people with a usable strip in II on the real side" in result.stdout
 
 
 @pytest.mark.usefixtures("lenient")

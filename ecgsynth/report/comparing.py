@@ -34,7 +34,7 @@ def compare_rhythm(found: RhythmFindings, findings: Findings, say: Callable[[str
         real, synthetic = same_mix(found.ground, real, synthetic)
         note = mix_note(found.ground, synthetic)
         found.notes += [note] if note else []
-        found.why_not = _too_few(real, synthetic)
+        found.why_not = _too_few(found.ground, real, synthetic)
         if found.why_not is None:
             found.comparison = _compared(found.ground, real, synthetic, findings, say)
         found.shown = _to_show(found.comparison, real, synthetic, findings)
@@ -51,14 +51,15 @@ def compare_rhythm(found: RhythmFindings, findings: Findings, say: Callable[[str
     found.verdict, found.because = decide(found.criteria)
 
 
-def _too_few(real: Sequence[Strip], synthetic: Sequence[Strip]) -> str | None:
+def _too_few(ground: Ground, real: Sequence[Strip], synthetic: Sequence[Strip]) -> str | None:
+    leads = (" or " if ground.pooled else ", ").join(ground.leads)
     for name, side in (("real", real), ("synthetic", synthetic)):
         people = len({strip.subject for strip in side})
         if people < FEWEST:
             who = {"real": ("people", "person"), "synthetic": ("records", "record")}[name][people == 1]
             return (
-                f"{people} {who} with a usable strip on the {name} side; at least {FEWEST} are needed to "
-                "compare sets"
+                f"{people} {who} with a usable strip in {leads} on the {name} side; at least {FEWEST} are "
+                "needed to compare sets"
             )
     return None
 
