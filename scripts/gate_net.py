@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
-from ecgsynth.fidelity.beat_view import FS, beat_views
 from ecgsynth.fidelity.fault_net import (
     ASKED,
     BEAT_LAYERS,
@@ -25,7 +24,6 @@ from ecgsynth.fidelity.fault_net import (
     CUT_HIDDEN,
     CUTS,
     FARTHEST,
-    HEIGHT_AT,
     HIDDEN,
     HOP,
     JOINED,
@@ -37,10 +35,12 @@ from ecgsynth.fidelity.fault_net import (
     Strip,
     asked_of,
     beat_frames,
+    height_of,
     packed,
     unpacked,
 )
 from ecgsynth.fidelity.faults import FAULTS
+from ecgsynth.fidelity.measures import FS
 
 #: Faults that the network is asked for: those that show in how parts of the strip differ, in its pace, or in
 #: the outline of its beats. It adds nothing to what trees say of the others.
@@ -196,7 +196,7 @@ class _Pool:
             strip = self._varied(i, rng)
             signal[b] = strip.signal
             samples.append(strip.samples)
-            beats.append(beat_views(strip.signal[: strip.samples], strip.peaks))
+            beats.append(strip.views)
             asked.append(asked_of(strip, *self.claims[i]))
         arrays = signal, np.array(samples), np.stack(beats), np.stack(asked)
         return tuple(torch.tensor(array) for array in arrays)
@@ -218,7 +218,7 @@ class _Pool:
         height = strip.height + rng.normal(0, HEIGHT_SD)
         if rng.random() < ARTEFACT_OFTEN:
             signal = signal + artefact(len(signal), FS, rng).astype(np.float32)
-            size = max(float(np.quantile(np.abs(signal - np.median(signal)), HEIGHT_AT)), LEAST_HEIGHT)
+            size = max(height_of(signal - np.median(signal)), LEAST_HEIGHT)
             signal, height = signal / size, height + float(np.log(size))
         whole = np.zeros(SAMPLES, dtype=np.float32)
         whole[: len(signal)] = np.clip(signal, -FARTHEST, FARTHEST)

@@ -8,7 +8,7 @@ import numpy as np
 from gate_artefacts import artefact
 from numpy.typing import NDArray
 
-from ecgsynth.fidelity.fault_net import HEIGHT_AT
+from ecgsynth.fidelity.fault_net import height_of
 from ecgsynth.records import Record
 from ecgsynth.windows import resample
 
@@ -74,7 +74,6 @@ class Recorder:
             return stored
         signal = stored.astype(np.float64)
         made = artefact(signal.shape[1], fs, rng)
-        apart = np.abs(signal - np.median(signal, axis=1, keepdims=True))
-        heights = np.quantile(apart, HEIGHT_AT, axis=1, keepdims=True)
+        heights = np.array([[height_of(lead - np.median(lead))] for lead in signal])
         signal += made * heights * rng.uniform(0.4, 1.0, (len(signal), 1))
         return (np.round(signal / self.step) * self.step).astype(np.float32)

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgsynth.fidelity.beatshape import AFTER, BEFORE, MIN_BEATS, aligned_beats, middle
+from ecgsynth.fidelity.measures import FS
 
 Floats = NDArray[np.float32]
 
-#: Rate at which beats are seen, in Hz, and samples of one.
-FS = 250.0
+#: Samples of a beat.
 WIDTH = round(BEFORE * FS) + round(AFTER * FS)
 #: What is seen of every beat: its middle, how its halves of the strip differ, how it changes along the strip,
 #: how far single beats stray, how every other one differs; then the first three enlarged, for small waves.

@@ -74,10 +74,15 @@ class Strip:
         return beat_views(self.signal[: self.samples], self.peaks)
 
 
+def height_of(part: NDArray[np.floating]) -> float:
+    """The strip's own height, see `HEIGHT_AT`, in the unit of ``part`` [samples], whose median is 0."""
+    return float(np.quantile(np.abs(part), HEIGHT_AT))
+
+
 def strip_of(clean: Array, peaks: NDArray[np.int64]) -> Strip:
     """The first `SAMPLES` of a lead [samples] in mV at 250 Hz, without its baseline, and its R peaks."""
     part = clean[:SAMPLES] - middle(clean[:SAMPLES])
-    height = max(float(np.quantile(np.abs(part), HEIGHT_AT)), LEAST_MV)
+    height = max(height_of(part), LEAST_MV)
     signal = np.zeros(SAMPLES, dtype=np.float16)
     signal[: len(part)] = np.clip(part / height, -FARTHEST, FARTHEST)
     return Strip(signal, len(part), float(np.log(height)), peaks[peaks < len(part)])

@@ -81,8 +81,10 @@ class Fault:
         """Whether the fault means something in ``rhythm`` and can be planted in ``record``."""
         if self.twelve and not set(INDEPENDENT_LEADS) <= set(record.leads):
             return False
-        if self.where == "any" or not self.sought(rhythm):
-            return self.sought(rhythm)
+        if not self.sought(rhythm):
+            return False
+        if self.where == "any":
+            return True
         if record.beats is None or len(record.beats.samples) < 6:
             return False
         return self.where != "narrow" or known_narrow(record.beats)
@@ -90,9 +92,15 @@ class Fault:
     def sought(self, rhythm: str) -> bool:
         """Whether the fault is looked for in ``rhythm``."""
         has_p = RHYTHMS[rhythm].p_wave == "required"
-        return {"any": True, "p": has_p, "conducted": conducted(rhythm), "narrow": has_p or rhythm == "afib"}[
-            self.where
-        ]
+        if self.where == "p":
+            return has_p
+        if self.where == "conducted":
+            return conducted(rhythm)
+        if self.where == "narrow":
+            return has_p or rhythm == "afib"
+        if self.where == "any":
+            return True
+        raise ValueError(f"fault {self.name}: where is {self.where!r}")
 
 
 def plant(

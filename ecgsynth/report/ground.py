@@ -102,7 +102,7 @@ def find_ground(
     bands = [np.quantile([e.bandwidth for e in side], NARROW_SHARE) for side in sides]
     bandwidth = BAND_SHARE * float(min(fs / 2, *bands))
     said = _said(sides, fs, bandwidth, seconds, found)
-    return Ground(rhythm, found[0], found[1], found[2], fs, round(bandwidth, 2), seconds, said)
+    return Ground(rhythm, *found, fs, round(bandwidth, 2), seconds, said)
 
 
 def _length(rhythm: str, sides: Sequence[Sequence[Entry]]) -> float | None:
@@ -156,16 +156,12 @@ def _said(
         said.append(f"Not compared ({'; '.join(parts)}).")
     if sums and any(sums & set(e.leads) for side in sides for e in side):
         said.append("III, aVR, aVL and aVF are sums of I and II and say nothing of their own.")
-    if any(lead in FAMILY for lead in _counted(sides, same)):
+    counted = {lead for side in sides for e in side for lead in e.leads} & set(same)
+    if counted & set(FAMILY):
         said.append("MLII counts as II (the same axis, electrodes on the torso), as MLI and MLIII do.")
-    if UNNAMED in _counted(sides, same):
+    if UNNAMED in counted:
         said.append(
             f"Leads without a name count as {same[UNNAMED]}: which lead they are was not written down, and "
             "heights and outlines may differ for that alone. --lead names another."
         )
     return tuple(said)
-
-
-def _counted(sides: Sequence[Sequence[Entry]], same: Mapping[str, str]) -> set[str]:
-    """Leads of the records that count as another one."""
-    return {lead for side in sides for e in side for lead in e.leads} & set(same)
